@@ -1,0 +1,62 @@
+"""The form of questions and answers on a connection to Redis (RESP 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+
+class Fault(NamedTuple):
+    """What the server says instead of a reply."""
+
+    text: bytes
+
+
+Reply: TypeAlias = "bytes | int | Fault | list[Reply] | None"
+
+MOST = 1 << 26
+"""Bytes of one reply, and elements of a list: more is no reply of Redis to a question of ours."""
+DEEPEST = 8
+
+_STRING, _BULK, _NUMBER, _LIST, _FAULT = b"+$:*-"
+
+
+def pack(parts: Sequence[bytes]) -> bytes:
+    """A command."""
+    return b"".join([b"*%d\r\n" % len(parts), *[b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]])
+
+
+def read(data: bytes, at: int = 0, depth: int = 0) -> tuple[Reply, int] | None:
+    """The reply that begins there and where it ends; `None` while a part of it is missing. `ValueError`: no reply."""
+    end = data.find(b"\r\n", at)
+    if end < 0:
+        if len(data) - at > MOST:
+            raise ValueError("a line without an end")
+        return None
+    kind, behind = data[at], end + 2
+    if kind == _FAULT:
+        return Fault(data[at + 1 : end]), behind
+    if kind == _STRING:
+        return data[at + 1 : end], behind
+    number = int(data[at + 1 : end])
+    if kind == _NUMBER:
+        return number, behind
+    if kind not in {_BULK, _LIST} or number > MOST or depth > DEEPEST:
+        raise ValueError("no reply")
+    if number < 0:
+        return None, behind
+    if kind == _BULK:
+        end = behind + number
+        if len(data) < end + 2:
+            return None
+        if data[end : end + 2] != b"\r\n":
+            raise ValueError("a string longer than it says")
+        return data[behind:end], end + 2
+    items: list[Reply] = []
+    for _ in range(number):
+        found = read(data, behind, depth + 1)
+        if found is None:
+            return None
+        items.append(found[0])
+        behind = found[1]
+    return items, behind

@@ -1,0 +1,336 @@
+"""The cache that gateway and modules use: process, Redis, authority, in that order, and one load per key at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import copy_context
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+from coffee_core.cache.entry import CachedEntry
+from coffee_core.cache.lifetimes import Clock, Lifetimes
+from coffee_core.cache.link import InvalidationLink
+from coffee_core.cache.local import LocalCache
+from coffee_core.cache.redis_tier import DOWN, NEGATIVE, Answer, RedisTier, State
+from coffee_core.cache.stats import CacheStats
+from coffee_core.domain.errors import UnavailableError
+
+V = TypeVar("V")
+
+OVERHEAD = 400
+"""Bytes that a key and its entry take beside the text of both (measured with moka: about 420)."""
+
+REDIS = "redis"
+ATTEMPTS = 3
+"""Loads in a row that invalidations may outrun before the caller is told to come back later."""
+
+
+class Source(Protocol[V]):
+    """The authority of one kind of value, and its form in Redis."""
+
+    async def load(self, key: str) -> V | None:
+        """The value, or `None` where there is none. Raises when it cannot tell: `UnavailableError` is the usual one."""
+        ...
+
+    def encode(self, value: V) -> bytes:
+        """For Redis: JSON, or anything that does not begin with `!`."""
+        ...
+
+    def decode(self, raw: bytes) -> V:
+        """Raises `ValueError` for what it cannot read; the authority is asked then."""
+        ...
+
+    def expires(self, value: V) -> float | None:
+        """Epoch seconds after which the value must not be used, whoever is silent; `None` is never."""
+        ...
+
+
+class _Flight(Generic[V]):
+    """One load, and all who wait for it."""
+
+    __slots__ = ("context", "epoch", "started", "task", "valid", "waiting")
+
+    def __init__(self, started: float, epoch: int) -> None:
+        self.valid = True
+        self.started = started
+        self.epoch = epoch
+        self.waiting: list[asyncio.Future[CachedEntry[V]]] = []
+        """Each waits by himself, so that one who is cancelled takes nothing from the others."""
+        self.context = copy_context()
+        """Of the first one: the authority is asked in it."""
+        self.task: asyncio.Task[None] | None = None
+        """From when Redis alone was not enough."""
+
+
+class TwoTierCache(Generic[V]):
+    """Never a wrong yes: what Redis or the authority no longer vouches for ends with its lifetime, at once when it is
+    pushed, and stands in past that only while both are silent, until `Lifetimes.stale` or the value's own end.
+
+    `peek` is the hot path and never awaits. All methods are called from one event loop.
+    """
+
+    def __init__(
+        self,
+        source: Source[V],
+        local: LocalCache[CachedEntry[V]],
+        *,
+        remote: RedisTier | None = None,
+        link: InvalidationLink | None = None,
+        lifetimes: Lifetimes | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        self.epoch = 0
+        self.stats = CacheStats()
+        self.local = local
+        self._local_get = local.get
+        self._now = clock.monotonic
+        self._wall = clock.wall
+        self._source = source
+        self._remote = remote
+        self._link = link
+        self._lifetimes = lifetimes or Lifetimes()
+        self._claim_seconds = self._lifetimes.load_timeout + 1.0
+        self._held: WeakValueDictionary[str, CachedEntry[V]] = WeakValueDictionary()
+        self._flights: dict[str, _Flight[V]] = {}
+        if link is not None:
+            link.attach(self)
+
+    def peek(self, key: str) -> CachedEntry[V] | None:
+        """The fresh entry in process, or `None`: then `await entry(key)` knows more."""
+        entry = self._local_get(key)
+        if entry is not None and self._now() < entry.fresh_until and entry.epoch == self.epoch:
+            self.stats.hits += 1
+            return entry
+        return None
+
+    async def get(self, key: str) -> V | None:
+        """The value, or `None` where there is none; raises what the authority raises when nobody can tell."""
+        return (await self.entry(key)).value
+
+    async def entry(self, key: str) -> CachedEntry[V]:
+        """The entry, loaded if need be. A waiter that is cancelled does not end the load that others wait for."""
+        entry = self.peek(key)
+        if entry is not None:
+            return entry
+        return await self.load(key)
+
+    def load(self, key: str) -> asyncio.Future[CachedEntry[V]]:
+        """As `entry`, for a key that `peek` does not know; the future is the caller's own."""
+        self.stats.misses += 1
+        waiter: asyncio.Future[CachedEntry[V]] = asyncio.get_running_loop().create_future()
+        flight = self._flights.get(key)
+        if flight is not None:
+            self.stats.joined += 1
+            flight.waiting.append(waiter)
+            return waiter
+        if len(self._flights) >= self._lifetimes.max_loads:
+            raise UnavailableError("too many look-ups are under way; try again")
+        flight = self._flights[key] = _Flight(self._now(), self.epoch)
+        flight.waiting.append(waiter)
+        if self._remote is None:
+            self._heard(key, flight, DOWN)
+        else:
+            self._remote.ask(key, seconds=self._claim_seconds, told=partial(self._heard, key, flight))
+        return waiter
+
+    def invalidate(self, key: str) -> None:
+        """Nothing known of this key counts any more, in process or in flight; Redis is the caller's to change."""
+        self.stats.invalidations += 1
+        self.forget(key)
+
+    def keep(self, key: str, value: V) -> None:
+        """Hold a value in process as if it had been loaded now, without asking anybody."""
+        self._keep(key, self._entry(key, value, 0, self._now(), self.epoch))
+
+    def forget(self, key: str) -> None:
+        """As `invalidate`, for a key that no push has named."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            flight.valid = False
+        held = self._held.pop(key, None)
+        if held is not None:
+            held.kill()
+        self.local.remove(key)
+
+    def drop(self) -> None:
+        """Nothing in process or in flight counts as fresh; it may still stand in for an authority that is gone."""
+        self.stats.drops += 1
+        self.epoch += 1
+
+    def _heard(self, key: str, flight: _Flight[V], answer: Answer) -> None:
+        """Redis's first answer. Mostly it is all that is needed, and then no task is."""
+        if answer.state is State.DOWN and self._remote is not None:
+            self.stats.remote_down += 1
+        try:
+            entry = self._by_remote(key, flight, answer)
+        except Exception as error:  # noqa: BLE001 - a source that fails is told to who waits, not to the connection
+            self._land(key, flight, error)
+            return
+        if entry is None:
+            self._take_off(flight, self._fly(key, flight, answer))
+        elif flight.valid:
+            self._keep(key, entry)
+            self._land(key, flight, entry)
+        else:
+            self.stats.outrun += 1
+            self._take_off(flight, self._fly(key, flight, None))
+
+    def _take_off(self, flight: _Flight[V], work: Coroutine[None, None, None]) -> None:
+        flight.task = asyncio.get_running_loop().create_task(work, context=flight.context)
+
+    def _land(self, key: str, flight: _Flight[V], outcome: CachedEntry[V] | BaseException) -> None:
+        del self._flights[key]
+        for waiter in flight.waiting:
+            if waiter.done():
+                continue
+            if isinstance(outcome, CachedEntry):
+                waiter.set_result(outcome)
+            elif isinstance(outcome, asyncio.CancelledError):
+                waiter.cancel()
+            else:
+                waiter.set_exception(outcome)
+
+    async def _fly(self, key: str, flight: _Flight[V], answer: Answer | None) -> None:
+        """The load, where Redis's first answer did not end it; `None`: a push has outrun that."""
+        try:
+            entry = await self._attempts(key, flight, answer)
+        except BaseException as error:
+            self._land(key, flight, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._land(key, flight, entry)
+
+    async def _attempts(self, key: str, flight: _Flight[V], answer: Answer | None) -> CachedEntry[V]:
+        for _ in range(ATTEMPTS if answer is not None else ATTEMPTS - 1):
+            entry = None
+            if answer is None:
+                flight.valid, flight.started, flight.epoch = True, self._now(), self.epoch
+            if answer is None or answer.state is State.BUSY:
+                answer = await self._ask_remote(key, flight.started, answer)
+                entry = self._by_remote(key, flight, answer)
+            if entry is None:
+                entry = await self._by_authority(key, flight, answer)
+            if flight.valid:
+                self._keep(key, entry)
+                return entry
+            self.stats.outrun += 1
+            answer = None
+        raise UnavailableError("this changes faster than it can be read; try again")
+
+    def _by_remote(self, key: str, flight: _Flight[V], answer: Answer) -> CachedEntry[V] | None:
+        """What Redis knows, if that is enough."""
+        if answer.state is State.ABSENT:
+            self.stats.remote_hits += 1
+            return self._entry(key, None, 0, flight.started, flight.epoch, source=REDIS)
+        if answer.state is State.FOUND:
+            found = self._read(key, answer.raw, flight.started, flight.epoch)
+            if found is not None:
+                self.stats.remote_hits += 1
+                return found
+        return None
+
+    async def _by_authority(self, key: str, flight: _Flight[V], answer: Answer) -> CachedEntry[V]:
+        try:
+            value = await self._ask_source(key)
+        except Exception:
+            if answer.state is State.CLAIMED and self._remote is not None:
+                await self._remote.release(key, answer.raw)
+            if answer.state is State.DOWN:
+                stale = self._stand_in(key)
+                if stale is not None:
+                    return stale
+            raise
+        raw = NEGATIVE if value is None else self._source.encode(value)
+        if answer.raw and self._remote is not None:
+            seconds = self._remote_seconds(value)
+            if flight.valid and seconds > 0:
+                await self._remote.fill(key, answer.raw, raw, seconds=seconds)
+            elif answer.state is State.CLAIMED:
+                await self._remote.release(key, answer.raw)  # or the next attempt would wait for this one
+        return self._entry(key, value, len(raw), flight.started, flight.epoch)
+
+    async def _ask_remote(self, key: str, since: float, answer: Answer | None) -> Answer:
+        """Redis's answer, after `answer`; waits a bounded time for a load by another process."""
+        if self._remote is None:
+            return DOWN
+        lifetimes = self._lifetimes
+        pause = lifetimes.lock_poll
+        answer = answer or await self._remote.claim(key, seconds=self._claim_seconds)
+        while answer.state is State.BUSY and self._now() < since + lifetimes.lock_wait:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, lifetimes.lock_poll * 10)
+            answer = await self._remote.claim(key, seconds=self._claim_seconds)
+        if answer.state is State.DOWN:
+            self.stats.remote_down += 1
+        return answer
+
+    def _read(self, key: str, raw: bytes, started: float, epoch: int) -> CachedEntry[V] | None:
+        """What Redis has, unless it is unreadable or past its end."""
+        try:
+            value = self._source.decode(raw)
+        except ValueError:
+            self.stats.unreadable += 1
+            return None
+        expires = self._source.expires(value)
+        if expires is not None and expires <= self._wall():
+            return None
+        return self._entry(key, value, len(raw), started, epoch, source=REDIS)
+
+    async def _ask_source(self, key: str) -> V | None:
+        self.stats.loads += 1
+        try:
+            async with asyncio.timeout(self._lifetimes.load_timeout):
+                return await self._source.load(key)
+        except TimeoutError:
+            self.stats.load_errors += 1
+            raise UnavailableError("the authority did not answer in time; try again") from None
+        except Exception:
+            self.stats.load_errors += 1
+            raise
+
+    def _entry(
+        self, key: str, value: V | None, size: int, started: float, epoch: int, *, source: str = "authority"
+    ) -> CachedEntry[V]:
+        lifetimes, now = self._lifetimes, self._now()
+        fresh_until = now + lifetimes.jittered(lifetimes.fresh if value is not None else lifetimes.negative)
+        if self._link is None or self._link.in_doubt:
+            fresh_until = min(fresh_until, started + lifetimes.doubt)
+        stale_until = fresh_until + (lifetimes.stale if value is not None else 0.0)
+        expires = self._source.expires(value) if value is not None else None
+        if expires is not None:
+            end = now + expires - self._wall()
+            fresh_until, stale_until = min(fresh_until, end), min(stale_until, end)
+        weight = len(key) + size + OVERHEAD
+        return CachedEntry(
+            value, weight=weight, epoch=epoch, fresh_until=fresh_until, stale_until=stale_until, source=source
+        )
+
+    def _remote_seconds(self, value: V | None) -> float:
+        lifetimes = self._lifetimes
+        if value is None:
+            return lifetimes.jittered(lifetimes.negative)
+        expires = self._source.expires(value)
+        seconds = lifetimes.jittered(lifetimes.remote)
+        return seconds if expires is None else min(seconds, expires - self._wall())
+
+    def _keep(self, key: str, entry: CachedEntry[V]) -> None:
+        before = self._held.get(key)
+        if before is not None and before is not entry:
+            before.kill()
+        self._held[key] = entry
+        self.local.set(key, entry)
+
+    def _stand_in(self, key: str) -> CachedEntry[V] | None:
+        """The last known value, while neither Redis nor the authority answers."""
+        now = self._now()
+        entry = self._held.get(key)
+        if entry is None or now >= entry.stale_until:
+            return None
+        self.stats.stale += 1
+        entry.fresh_until = min(now + self._lifetimes.stale_retry, entry.stale_until)
+        entry.epoch = self.epoch
+        return entry

@@ -1,0 +1,1 @@
+"""`coffee check`: what should be noticed before a release and not by its callers."""

@@ -1,0 +1,1 @@
+"""`coffee new-module`, and the files it writes from."""

@@ -1,0 +1,1 @@
+"""Plain types of every layer: no I/O, no HTTP, no SQL."""

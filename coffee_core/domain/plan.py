@@ -1,0 +1,21 @@
+"""What a partner bought, and how a field or an operation says what it needs."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Plan(IntEnum):
+    """Ordered: a larger plan includes all that a smaller one does."""
+
+    FREE = 0
+    SAAS = 1
+    PAID = 2
+
+
+class Gated(NamedTuple):
+    """Marks an Entry field: `Annotated[str | None, Gated(Plan.SAAS)]`.
+
+    A caller below `plan` gets null for it, may not filter or sort by it (402), and its column is not read.
+    """
+
+    plan: Plan

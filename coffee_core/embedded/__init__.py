@@ -1,0 +1,1 @@
+"""Real servers from wheels, as child processes, for development and tests."""

@@ -1,0 +1,1 @@
+"""The application: a Request -> Response core in its ten layers, and its ASGI form."""

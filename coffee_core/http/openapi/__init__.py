@@ -1,0 +1,1 @@
+"""The API description (OpenAPI 3.1), written from routes and their types."""

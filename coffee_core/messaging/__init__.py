@@ -1,0 +1,1 @@
+"""Events out, messages in: outbox, listeners, message middleware, brokers."""

@@ -1,0 +1,1 @@
+"""Brokers: in this process, and by URL."""

@@ -1,0 +1,142 @@
+"""A message as it travels: a JSON body, and headers that carry the request context of whoever raised it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import uuid_utils.compat as uuid_utils
+
+from coffee_core.domain.context import RequestContext
+from coffee_core.domain.event import Event
+from coffee_core.domain.plan import Plan
+from coffee_core.messaging.errors import MalformedMessageError
+from coffee_core.messaging.gating import masked
+from coffee_core.messaging.topic import Topic, parse_topic
+
+ID = "id"
+TYPE = "type"
+KEY = "key"
+OCCURRED_AT = "occurred_at"
+REQUEST_ID = "x-bb-requestid"
+PARTNER = "x-bb-partner-id"
+ACCOUNT = "x-bb-account-id"
+USER = "x-bb-uid"
+PLAN = "x-bb-plan-type"
+TRACEPARENT = "traceparent"
+HEADERS = frozenset({ID, TYPE, KEY, OCCURRED_AT, REQUEST_ID, PARTNER, ACCOUNT, USER, PLAN, TRACEPARENT})
+"""All that a message carries; others, which brokers and their clients add, are not ours."""
+
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+_VISIBLE = re.compile(r"[\x20-\x7e]{0,512}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message. `headers` are those of `read_context` and `write_headers`; `body` is the event as JSON."""
+
+    topic: Topic
+    id: uuid.UUID
+    type: str
+    headers: Mapping[str, str]
+    body: bytes
+    key: str = ""
+    size: int = field(init=False, compare=False, repr=False)
+    """Bytes of body and headers."""
+
+    def __post_init__(self) -> None:
+        headers = len("".join(self.headers)) + len("".join(self.headers.values()))
+        object.__setattr__(self, "size", len(self.body) + headers)
+
+
+def message_of(event: Event, context: RequestContext) -> Message:
+    """The message for an event raised in `context`; fields that its plan locks are null."""
+    event = masked(event, context.plan)
+    id = uuid_utils.uuid7()
+    key = event.key()
+    return Message(
+        topic=parse_topic(event.topic),
+        id=id,
+        type=event.type,
+        key=key,
+        headers=write_headers(id, event.type, key, datetime.now(UTC), context),
+        body=event.__pydantic_serializer__.to_json(event, by_alias=True),
+    )
+
+
+def write_headers(id: uuid.UUID, type: str, key: str, at: datetime, context: RequestContext) -> dict[str, str]:
+    """Headers under the names that HTTP uses, where HTTP has them; what the caller has not is left out."""
+    headers = {ID: str(id), TYPE: type, OCCURRED_AT: at.isoformat(timespec="microseconds").replace("+00:00", "Z")}
+    if key:
+        headers[KEY] = key
+    headers[REQUEST_ID] = context.request_id
+    for name, value in ((PARTNER, context.partner_id), (ACCOUNT, context.account_id), (USER, context.user_id)):
+        if value is not None:
+            headers[name] = str(value)
+    headers[PLAN] = context.plan.name
+    if context.traceparent:
+        headers[TRACEPARENT] = context.traceparent
+    return headers
+
+
+def read_message(topic: Topic, headers: Mapping[str, str], body: bytes) -> Message:
+    """A message from the wire; `MalformedMessageError` says which header is wrong."""
+    text = headers.get(ID, "")
+    try:
+        id = uuid.UUID(text)
+    except ValueError:
+        raise MalformedMessageError(f"the header {ID!r} is no UUID: {text[:64]!r}") from None
+    type = headers.get(TYPE, "")
+    if not type:
+        raise MalformedMessageError(f"the header {TYPE!r} is missing")
+    return Message(topic=topic, id=id, type=type, key=headers.get(KEY, ""), headers=headers, body=body)
+
+
+def read_context(headers: Mapping[str, str], *, seconds: float) -> RequestContext:
+    """The request context a handler runs in: the same that an HTTP call of that caller would have.
+
+    Its deadline is `seconds` from now. A header that is there and wrong is `MalformedMessageError`.
+    """
+    plan = headers.get(PLAN, Plan.FREE.name)
+    if plan not in Plan.__members__:
+        raise MalformedMessageError(f"the header {PLAN!r} is none of {', '.join(Plan.__members__)}: {plan[:64]!r}")
+    return RequestContext(
+        request_id=_visible(headers, REQUEST_ID) or str(uuid_utils.uuid7()),
+        partner_id=_number(headers, PARTNER),
+        account_id=_number(headers, ACCOUNT),
+        user_id=_number(headers, USER),
+        plan=Plan[plan],
+        deadline=asyncio.get_running_loop().time() + seconds,
+        traceparent=_visible(headers, TRACEPARENT),
+    )
+
+
+def read_time(headers: Mapping[str, str]) -> datetime:
+    """When the event occurred."""
+    try:
+        at = datetime.fromisoformat(headers.get(OCCURRED_AT, ""))
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise MalformedMessageError(f"the header {OCCURRED_AT!r} is no RFC 3339 time")
+    return at
+
+
+def _number(headers: Mapping[str, str], name: str) -> int | None:
+    text = headers.get(name)
+    if text is None:
+        return None
+    if _DECIMAL.fullmatch(text) is None:
+        raise MalformedMessageError(f"the header {name!r} is no decimal number: {text[:64]!r}")
+    return int(text)
+
+
+def _visible(headers: Mapping[str, str], name: str) -> str:
+    text = headers.get(name, "")
+    if _VISIBLE.fullmatch(text) is None:
+        raise MalformedMessageError(f"the header {name!r} holds more than visible ASCII")
+    return text

@@ -1,0 +1,131 @@
+"""After-commit events on their way: a bounded queue in memory and tasks that publish from it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+
+from coffee_core.domain.errors import CoffeeError
+from coffee_core.messaging.broker import Broker
+from coffee_core.messaging.errors import BrokerUnavailableError
+from coffee_core.messaging.message import Message
+from coffee_core.messaging.settings import MessagingSettings
+from coffee_core.messaging.stats import MessagingStats
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+"""Between attempts while the broker does not answer. Seconds."""
+
+
+class Outgoing:
+    """Nobody waits here: `put` takes a message or counts it as lost. While the broker is gone messages gather, up to
+    the bounds; they are lost when the process dies, when there is no room, or when it ends before the broker is back.
+    """
+
+    def __init__(self, broker: Broker, settings: MessagingSettings, stats: MessagingStats) -> None:
+        self._broker = broker
+        self._settings = settings
+        self._waiting: deque[Message] = deque()
+        self._bytes = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
+        """Of the tasks that have nothing to publish: each message wakes one of them."""
+        self._empty = asyncio.Event()
+        self._busy = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._losing = False
+        self._stats = stats
+        stats.waiting = lambda: self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not yet stored by the broker."""
+        return len(self._waiting) + self._busy
+
+    def put(self, message: Message) -> None:
+        """Take the message; without room it is lost."""
+        size = message.size
+        settings = self._settings
+        if len(self._waiting) >= settings.waiting_max or self._bytes + size > settings.waiting_max_bytes:
+            self._lose(message, "no_room")
+            return
+        self._losing = False
+        self._bytes += size
+        self._waiting.append(message)
+        self._empty.clear()
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._tasks = [asyncio.create_task(self._publish_on()) for _ in range(self._settings.publishers)]
+
+    async def close(self) -> None:
+        """Publish what waits, as long as `close_seconds` allow; the rest is lost."""
+        try:
+            async with asyncio.timeout(self._settings.close_seconds):
+                if self._tasks and self.waiting:
+                    await self._empty.wait()
+        except TimeoutError:
+            pass
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        while self._waiting:
+            self._lose(self._next(), "closing")
+
+    def _next(self) -> Message:
+        message = self._waiting.popleft()
+        self._bytes -= message.size
+        return message
+
+    async def _publish_on(self) -> None:
+        while True:
+            while not self._waiting:
+                idle = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
+            message = self._next()
+            self._busy += 1
+            try:
+                await self._publish(message)
+            except asyncio.CancelledError:
+                self._lose(message, "closing")
+                raise
+            finally:
+                self._busy -= 1
+                if not self.waiting:
+                    self._empty.set()
+
+    async def _publish(self, message: Message) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._broker.publish(message)
+            except BrokerUnavailableError:
+                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # spreads attempts, keeps no secret
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except CoffeeError as error:
+                log.warning("the broker refuses event %s of %s: %s", message.id, message.topic, error.detail)
+                self._lose(message, "refused")
+                return
+            except Exception:
+                log.exception("event %s of %s cannot be published", message.id, message.topic)
+                self._lose(message, "failed")
+                return
+            else:
+                self._stats.published[str(message.topic),] += 1
+                return
+
+    def _lose(self, message: Message, reason: str) -> None:
+        self._stats.lost[str(message.topic), reason] += 1
+        if not self._losing:  # once for each time that it begins: a flood of events must not become one of lines
+            self._losing = True
+            log.error("after-commit events are being lost (%s), first %s of %s", reason, message.id, message.topic)

@@ -1,0 +1,1 @@
+"""Units of work, connection pools and migrations."""

@@ -1,0 +1,1 @@
+"""The six files that carry every module: Api -> Service -> Manager -> Dao -> DaoProvider, and the container."""

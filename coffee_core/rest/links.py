@@ -1,0 +1,51 @@
+"""The Link header of paged answers (RFC 8288): where the next, previous and first page are."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+from coffee_core.domain.search import SearchQuery
+from coffee_core.rest import parameters
+
+_PLAIN = re.compile(rb"[A-Za-z0-9_.~=&,-]*").fullmatch
+PLACES = (b"page=", b"cursor=")
+
+
+def link_header(path: str, query: bytes, search: SearchQuery, *, more: bool, cursor: str | None) -> bytes | None:
+    """For a page of `search` that was asked for at `path`. By number where the caller asked by number, else by cursor.
+
+    A search by POST is sent again with the same body; beside a cursor it may be left out. None: there is one page.
+    """
+    if b"page=" in query:
+        pages = [(rel, at) for rel, at, there in (
+            ("next", search.page + 1, more), ("prev", search.page - 1, search.page > 1), ("first", 1, True)
+        ) if there]  # fmt: skip
+        if len(pages) == 1 and search.page == 1:
+            return None
+        rest = _without_place(query)
+        return ", ".join([f'<{path}?{rest}page={at}>; rel="{rel}"' for rel, at in pages]).encode()
+    if cursor is None:
+        return None
+    return f'<{path}?{_without_place(query)}cursor={cursor}>; rel="next"'.encode()
+
+
+def _without_place(query: bytes) -> str:
+    """The other parameters, with an `&` behind them."""
+    if not query:
+        return ""
+    if _PLAIN(query):
+        kept = [part.decode() for part in query.split(b"&") if not part.startswith(PLACES)]
+    else:  # percent-encoded, or of letters that a header does not carry: written anew
+        given = parameters.parse(query, _Anything())
+        kept = [urlencode([(name, value)]) for name, value in given.items() if f"{name}=".encode() not in PLACES]
+    return "".join([part + "&" for part in kept])
+
+
+class _Anything(tuple[str, ...]):
+    """The parameters have been read: none is unknown any more."""
+
+    __slots__ = ()
+
+    def __contains__(self, _: object) -> bool:
+        return True

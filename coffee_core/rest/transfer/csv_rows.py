@@ -1,0 +1,116 @@
+"""CSV (RFC 4180) as it arrives: chunks of text in, records with the number of their first physical line out."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from coffee_core.domain.errors import InputError
+
+CELL_MAX = 131_072
+"""Characters in one cell: the standard library's own bound."""
+
+
+class Record(NamedTuple):
+    """One record; `line` is where it begins, counted from 1 in physical lines."""
+
+    line: int
+    cells: list[str]
+
+
+class CsvRows:
+    """Fed with text; empty lines are no records. Lines end with LF or CRLF, cells may hold either in quotes.
+
+    Broken quoting is an `InputError`: from there on nothing says where a record begins.
+    """
+
+    def __init__(self, record_max: int) -> None:
+        self._record_max = record_max
+        self._rest = ""
+        self._pending: list[str] = []
+        self._line = 1
+
+    def feed(self, text: str, *, final: bool = False) -> Iterator[Record]:
+        """The records that `text` completes; read all of them before the next call."""
+        lines = (self._rest + text).split("\n")
+        self._rest = lines.pop()
+        self._bound(len(self._rest), self._line + len(self._pending) + len(lines))
+        fresh = [line + "\n" for line in lines]
+        if final and self._rest:
+            fresh.append(self._rest)
+            self._rest = ""
+        held = [*self._pending, *fresh]
+        simple = self._line_by_line(held)
+        if simple is not None:
+            yield from simple
+            return
+        source = _Lines(held)
+        reader = csv.reader(source, strict=True)
+        done = 0
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                self._pending = []
+                break
+            except csv.Error as error:
+                if not source.exhausted:
+                    raise self._broken(held, done, reader.line_num, error) from None
+                if final:
+                    raise InputError(
+                        f"line {self._line + done}: a cell's quote is not closed before the end of the file"
+                    ) from None
+                self._pending = held[done:]
+                self._bound(sum(map(len, self._pending)), self._line + done)
+                break
+            if cells:
+                yield Record(self._line + done, cells)
+            done = reader.line_num
+        self._line += done
+
+    def _line_by_line(self, held: Sequence[str]) -> list[Record] | None:
+        """The records, where each is one line; None where one goes over several, or something is wrong."""
+        try:
+            rows = list(csv.reader(held, strict=True))
+        except csv.Error:
+            return None
+        if len(rows) != len(held):
+            return None
+        first, self._line, self._pending = self._line, self._line + len(held), []
+        return [Record(line, cells) for line, cells in enumerate(rows, first) if cells]
+
+    def _bound(self, length: int, line: int) -> None:
+        if length > self._record_max:
+            raise InputError(
+                f"the record of line {line} has more than {self._record_max} characters: is a quote not closed?"
+            )
+
+    def _broken(self, held: Sequence[str], done: int, read: int, error: csv.Error) -> InputError:
+        line = held[read - 1]
+        where = f"line {self._line + read - 1}"
+        if read - 1 > done:
+            where += f" (in the record of line {self._line + done})"
+        if len(line) > CELL_MAX or sum(map(len, held[done:read])) > CELL_MAX:
+            return InputError(f"{where}: a cell has more than {CELL_MAX} characters: is a quote not closed?")
+        if "\r" in line.rstrip("\r\n"):
+            return InputError(f"{where}: a carriage return outside quotes; lines end with LF or CRLF")
+        return InputError(f"{where} is not CSV ({error}): a quote inside a quoted cell is written twice")
+
+
+class _Lines:
+    """Remembers whether it was asked for one more line than there is."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = iter(lines)
+        self.exhausted = False
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            return next(self._lines)
+        except StopIteration:
+            self.exhausted = True
+            raise

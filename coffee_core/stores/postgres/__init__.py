@@ -1,0 +1,1 @@
+"""PostgreSQL: SQLAlchemy Core compiles statement plans, asyncpg runs them."""

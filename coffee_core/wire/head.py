@@ -1,0 +1,255 @@
+"""Message heads, read strictly (RFC 9112), and refused where two readers might differ.
+
+A head is handed over whole, from its first byte to the empty line, so that its meaning cannot depend on how the
+network cut it into pieces. Every byte of it is matched by an anchored pattern; there is no lenient mode. What is
+accepted here is accepted, with the same fields, by llhttp: `tests/coffee_core/wire/test_second_opinion.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from coffee_core.wire.errors import WireError
+from coffee_core.wire.header_lines import HeaderLines
+
+METHODS: Final = frozenset(
+    b"GET HEAD POST PUT PATCH DELETE OPTIONS QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH".split()
+)
+"""What is served. CONNECT asks for a tunnel, TRACE echoes credentials: 501, as for any unknown method."""
+
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").fullmatch
+_VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch
+_AUTHORITY: Final = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*+").fullmatch
+_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) ([!-~]++) HTTP/1\.([01])\r\n").match
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n").match
+
+# Those of which a second line is an attack or a mistake, and those that frame the message. The underscored spellings
+# become the real names behind servers of the CGI tradition.
+_ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
+_LISTS: Final = frozenset((b"connection", b"upgrade"))
+_DISGUISED: Final = frozenset((b"content_length", b"transfer_encoding"))
+_SPECIAL: Final = _ONCE | _LISTS | _DISGUISED
+
+
+class _Fields:
+    """The header lines; `special` are those that decide how the message is framed."""
+
+    __slots__ = ("headers", "special")
+
+    headers: list[tuple[bytes, bytes]]
+    special: dict[bytes, bytes]
+
+    def read(self, block: bytes, start: int, lines: HeaderLines) -> None:
+        """The lines of `block` from `start` to the empty line at its end."""
+        special = self.special = {}
+        if start + 2 == len(block):
+            self.headers = []
+            return
+        known, read = lines.known.get, lines.read
+        self.headers = headers = [known(line) or read(line) for line in block[start:-4].split(b"\r\n")]
+        for name, value in headers:
+            if name in _SPECIAL:
+                if name not in special:
+                    special[name] = value
+                elif name in _LISTS:
+                    special[name] += b", " + value
+                else:
+                    raise WireError(400, f"the header {name.decode()} is there twice")
+
+
+class RequestHead(_Fields):
+    """What a request says before its body.
+
+    `target` is in origin form, not yet normalised. The body has `length` bytes, or, if `chunked`, ends itself.
+    `connection` has the options of the Connection header, in lower case.
+    """
+
+    __slots__ = (
+        "chunked",
+        "connection",
+        "expects_continue",
+        "host",
+        "http10",
+        "keep_alive",
+        "length",
+        "method",
+        "target",
+        "upgrade",
+    )
+
+    method: bytes
+    target: bytes
+    host: bytes
+    http10: bool
+    length: int
+    chunked: bool
+    keep_alive: bool
+    expects_continue: bool
+    connection: frozenset[bytes]
+    upgrade: bytes
+
+
+class ResponseHead(_Fields):
+    """What an answer says before its body. `length` is None if the body has none and is not chunked: it ends with the
+    connection."""
+
+    __slots__ = ("chunked", "connection", "keep_alive", "length", "status", "upgrade")
+
+    status: int
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+    connection: frozenset[bytes]
+    upgrade: bytes
+
+
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+
+
+def read_request_head(block: bytes, lines: HeaderLines, *, max_line: int, max_headers: int) -> RequestHead:
+    """`block` is a head with the empty line that ends it. What is ambiguous, or not served, is a `WireError`."""
+    line = _REQUEST_LINE(block)
+    if line is None:
+        raise _refused_line(block, max_line)
+    method, target, minor = line.groups()
+    start = line.end()
+    if start - 2 > max_line:
+        raise _too_long(max_line)
+    if method not in METHODS:
+        raise WireError(501, "this method is not served here")
+    old = minor == b"0"
+    head = RequestHead()
+    head.read(block, start, lines)
+    special = head.special
+    head.method = method
+    head.http10 = old
+    head.host = host = special.get(b"host", b"")
+    head.target = target if target[0] == 0x2F else _origin_form(target, host)
+    if len(head.headers) > max_headers:
+        raise WireError(431, f"there are more than {max_headers} header lines")
+    if not host and not old:
+        raise WireError(400, "an HTTP/1.1 request names its host")
+    if _AUTHORITY(host) is None:
+        raise WireError(400, "the header host is not a host and port")
+    if len(special) == 1 and not old:  # nothing but Host: most requests
+        head.chunked, head.length, head.connection = False, 0, _NO_OPTIONS
+        head.keep_alive, head.upgrade, head.expects_continue = True, b"", False
+        return head
+    head.chunked, length = _framing(special, old, 400)
+    head.length = length or 0
+    head.connection = connection = _options(special)
+    head.keep_alive = not old and b"close" not in connection
+    head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection and not old else b""
+    head.expects_continue = _expects(special, old) and (head.chunked or head.length > 0)
+    return head
+
+
+def check_part_of_head(data: bytes, *, max_line: int, max_head: int) -> None:
+    """Refuse what cannot become a request's head any more, whatever comes next."""
+    if len(data) > max_line and data.find(b"\r\n", 0, max_line + 2) < 0:
+        raise _too_long(max_line)
+    if len(data) > max_head:
+        raise WireError(431, f"the request's head has more than {max_head} bytes")
+    if data.count(b"\n") != data.count(b"\r\n"):
+        raise WireError(400, "a line of the head does not end in CR LF")
+
+
+def read_response_head(block: bytes, lines: HeaderLines, *, max_headers: int, head_request: bool) -> ResponseHead:
+    """The same for an upstream's answer, final or interim; what is ambiguous is a `WireError` 502."""
+    line = _STATUS_LINE(block)
+    if line is None:
+        raise WireError(502, "the upstream's status line is not HTTP/1.1")
+    old = line[1] == b"0"
+    head = ResponseHead()
+    try:
+        head.read(block, line.end(), lines)
+    except WireError as error:
+        raise WireError(502, error.detail) from None
+    if len(head.headers) > max_headers:
+        raise WireError(502, f"the upstream sent more than {max_headers} header lines")
+    special = head.special
+    head.status = status = int(line[2])
+    head.chunked, head.length = _framing(special, old, 502)
+    head.connection = connection = _options(special)
+    head.keep_alive = not old and b"close" not in connection
+    head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection else b""
+    if head_request or status < 200 or status in {204, 304}:
+        head.chunked, head.length = False, 0
+    elif head.length is None and not head.chunked:
+        head.keep_alive = False
+    return head
+
+
+def _too_long(max_line: int) -> WireError:
+    return WireError(414, f"the request line has more than {max_line} bytes")
+
+
+def _refused_line(block: bytes, max_line: int) -> WireError:
+    """What is wrong with a request line that is none."""
+    line = block[: block.find(b"\r\n")]
+    if len(line) > max_line:
+        return _too_long(max_line)
+    words = line.split(b" ")
+    if len(words) != 3 or not words[1]:
+        return WireError(400, "the request line is not a method, a target and a version, one space apart")
+    method, target, version = words
+    if _VERSION(version) is None:
+        return WireError(400, "the request line does not end with an HTTP version")
+    if version not in {b"HTTP/1.1", b"HTTP/1.0"}:
+        return WireError(505, "only HTTP/1.1 and HTTP/1.0 are served here")
+    if _TOKEN(method) is None:
+        return WireError(400, "the method is not a token")
+    return WireError(400, f"the request target has a character that must be percent-encoded: {target[:100]!r}")
+
+
+def _origin_form(target: bytes, host: bytes) -> bytes:
+    """An absolute target (RFC 9112 section 3.2.2) that names the same authority as Host loses it: a server in the
+    middle may trust either, so they must agree. The other forms are refused: they are for proxies and for the server
+    as a whole, and nothing here serves those."""
+    scheme, colon, rest = target.partition(b"://")
+    if not colon or scheme.lower() not in {b"http", b"https"}:
+        raise WireError(400, "the request target must be a path that starts with a slash")
+    authority, _, path = rest.partition(b"/")
+    if not authority or authority.lower() != host.lower():
+        raise WireError(400, "the request target and the header host name different hosts")
+    return b"/" + path
+
+
+def _framing(special: dict[bytes, bytes], old: bool, status: int) -> tuple[bool, int | None]:
+    """Whether the body is chunked, and else its length if one is given."""
+    if not special:
+        return False, None
+    coding = special.get(b"transfer-encoding")
+    length = special.get(b"content-length")
+    if b"content_length" in special or b"transfer_encoding" in special:
+        raise WireError(status, "a framing header is spelled with an underscore")
+    if coding is not None:
+        if length is not None or old:
+            raise WireError(status, "transfer-encoding with content-length, or in HTTP/1.0, is ambiguous")
+        if coding.lower() != b"chunked":
+            if b"chunked" in coding.lower().rpartition(b",")[0]:
+                raise WireError(status, "chunked is not the last transfer coding: the body has no end")
+            raise WireError(501 if status == 400 else status, "only the transfer coding chunked is served here")
+        return True, None
+    if length is None:
+        return False, None
+    if not length.isdigit() or len(length) > 18:
+        raise WireError(status, "content-length is not a number")
+    return False, int(length)
+
+
+def _options(special: dict[bytes, bytes]) -> frozenset[bytes]:
+    value = special.get(b"connection")
+    if value is None or value == b"keep-alive":
+        return _NO_OPTIONS
+    return frozenset(option.strip(b" \t") for option in value.lower().split(b","))
+
+
+def _expects(special: dict[bytes, bytes], old: bool) -> bool:
+    value = special.get(b"expect")
+    if value is None:
+        return False
+    if value.lower() != b"100-continue":
+        raise WireError(417, "the only expectation met here is 100-continue")
+    return not old

@@ -1,0 +1,1 @@
+"""The front door: who calls, what they paid for, where to."""

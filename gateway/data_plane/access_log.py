@@ -1,0 +1,182 @@
+"""The access log: one JSON line a request, gathered and written by a thread, so that a slow disk stops nobody.
+
+`time` is when the answer ended, `ms` the time from the request's head to then, `upstreamMs` from sending it on to the
+upstream's head. `end` is `complete`, `cut` (the answer was broken off) or `left` (the client did not wait). Queries
+and headers are not logged: they may carry secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from gateway.data_plane.forwarding import clock
+from gateway.data_plane.settings import AccessLogSettings
+from gateway.verdict.decision import Forward
+
+if TYPE_CHECKING:
+    from gateway.data_plane.client_side import GatewayConnection
+
+log: Final = logging.getLogger("gateway.data_plane")
+
+_BATCH: Final = 128
+_REQUEST: Final = (
+    b'{"time":"%b","requestId":"%b","method":"%b","path":"%b","route":"%b","status":%d,"end":"%b","bytes":%d,'
+    b'"ms":%d.%03d,'
+)
+_FORWARDED: Final = _REQUEST + b'"upstreamMs":%d.%03d,"partner":"%b","uid":"%b","plan":"%b","peer":"%b"%b}\n'
+_OWN: Final = _REQUEST + b'"upstreamMs":null,"partner":null,"uid":null,"plan":null,"peer":"%b"%b}\n'
+
+
+class AccessLog:
+    """Keeps lines for a moment, then hands them to its thread. What does not fit in `pending` is dropped, counted
+    and reported."""
+
+    def __init__(self, settings: AccessLogSettings) -> None:
+        self._settings = settings
+        self.dropped = 0
+        self._every = round(1 / settings.sample) if settings.sample else 0
+        self._turn = 0
+        self._kept_of = b"" if self._every == 1 else b',"sample":%.6g' % settings.sample
+        self._lines: list[bytes] = []
+        self._queue: SimpleQueue[bytes] = SimpleQueue()
+        self._queued = 0
+        self._written = 0  # of the thread alone
+        self._millisecond = 0
+        self._second = 0
+        self._to_the_second = b""
+        self._stamp = b""
+        self._thread: threading.Thread | None = None
+
+    def request(self, client: GatewayConnection, status: int, ending: bytes) -> float:
+        """One request that has ended; how long it took, in seconds."""
+        seconds = clock() - client.began
+        if not self._settings.enabled:
+            return seconds
+        share = b""
+        if self._every != 1 and status < 400 and ending == b"complete" and seconds <= self._settings.slow:
+            self._turn += 1
+            if self._turn != self._every:
+                return seconds
+            self._turn = 0
+            share = self._kept_of
+        decision = client.decision
+        head = client.head
+        ms, us = divmod(int(seconds * 1_000_000), 1000)  # whole numbers are formatted at a fifth of the price
+        if isinstance(decision, Forward):
+            forwarding = client.forwarding
+            waited = 0
+            if forwarding is not None and forwarding.answered_at:
+                waited = int((forwarding.answered_at - forwarding.sent_at) * 1_000_000)
+            # partition, not escape: a canonical target has nothing in it that would need one
+            line = _FORWARDED % (
+                self._now(),
+                decision.request_id,
+                head.method,
+                decision.target.partition(b"?")[0],
+                decision.route.encode(),
+                status,
+                ending,
+                client.sent,
+                ms,
+                us,
+                waited // 1000,
+                waited % 1000,
+                decision.partner,
+                decision.uid,
+                decision.plan,
+                client.peer.encode(),
+                share,
+            )
+        else:
+            line = _OWN % (
+                self._now(),
+                b"" if decision is None else decision.request_id,
+                head.method,
+                _escaped(head.target.partition(b"?")[0]),
+                b"undecided" if decision is None else decision.route.encode(),
+                status,
+                ending,
+                client.sent,
+                ms,
+                us,
+                client.peer.encode(),
+                share,
+            )
+        self.write(line)
+        return seconds
+
+    def unread(self, client: GatewayConnection, status: int) -> None:
+        """Bytes that were no request."""
+        if self._settings.enabled:
+            line = b'{"time":"%b","route":"unread","status":%d,"peer":"%b"}\n'
+            self.write(line % (self._now(), status, client.peer.encode()))
+
+    def flush(self) -> None:
+        """Hand over what has gathered."""
+        if not self._lines:
+            return
+        block = b"".join(self._lines)
+        self._lines.clear()
+        if self._queued - self._written + len(block) > self._settings.pending:
+            self.dropped += block.count(b"\n")
+            return
+        self._queued += len(block)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, name="access-log", daemon=True)
+            self._thread.start()
+        self._queue.put(block)
+
+    async def close(self) -> None:
+        """Write what is left; a reader that does not read is not waited for."""
+        self.flush()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(b"")
+            await asyncio.to_thread(thread.join, 5.0)
+
+    def write(self, line: bytes) -> None:
+        """One line."""
+        self._lines.append(line)
+        if len(self._lines) >= _BATCH:
+            self.flush()
+
+    def _now(self) -> bytes:
+        """RFC 3339 with milliseconds; made once a millisecond, and the calendar's part once a second."""
+        now = int(time.time() * 1000)
+        if now != self._millisecond:
+            self._millisecond = now
+            second, rest = divmod(now, 1000)
+            if second != self._second:
+                self._second = second
+                self._to_the_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+            self._stamp = b"%b.%03dZ" % (self._to_the_second, rest)
+        return self._stamp
+
+    def _write(self) -> None:
+        """The thread."""
+        path = self._settings.path
+        number = 1 if path is None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            while block := self._queue.get():
+                size = len(block)
+                try:
+                    while block:
+                        block = block[os.write(number, block) :]
+                except OSError as error:
+                    self.dropped += block.count(b"\n")
+                    log.error("access log lines are lost: %s", error)  # noqa: TRY400 - the sentence says it all
+                self._written += size
+        finally:
+            if path is not None:
+                os.close(number)
+
+
+def _escaped(path: bytes) -> bytes:
+    return json.dumps(path.decode("latin-1"))[1:-1].encode()

@@ -1,0 +1,1 @@
+"""Everything of the gateway that is not proxying: health, heartbeat, metrics, docs."""

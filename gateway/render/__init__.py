@@ -1,0 +1,1 @@
+"""Configuration for other doors: nginx, Caddy, Envoy and Traefik move the bytes, the gateway decides."""

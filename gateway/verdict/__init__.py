@@ -1,0 +1,1 @@
+"""Who calls, what they paid for, where to: decided without a transport, a file a step."""

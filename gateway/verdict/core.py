@@ -1,0 +1,291 @@
+"""The verdict: the steps of a request through the gateway, once, in order. No transport; synchronous on cache hits.
+
+read      headers sorted, identity headers of the caller gone           headers.py, names.py
+route     one meaning of the path, one route for it, else 404           routes.py
+origin    CORS preflights are answered here                             cors.py
+address   who is not wanted, then the limit of the address              admittance.py, meter.py
+token     bearer or cookie, verified once, remembered                   token.py, cookies.py
+session   process, Redis, identity                                      session.py
+plan      process, Redis, identity                                      plan.py
+partner   limit of the partner, by plan, and limits of the route        limits.py
+forward   identity lines, forwarding lines, request id                  identity_statement.py, forwarding.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+
+from coffee_core.cache.entry import CachedEntry
+from coffee_core.domain.errors import UnavailableError
+from coffee_core.wire.errors import WireError
+from coffee_core.wire.target import normalise
+from gateway.verdict.admission import Admission
+from gateway.verdict.cache_status import HEADER as CACHE_STATUS
+from gateway.verdict.cache_status import cache_status
+from gateway.verdict.cors import lines
+from gateway.verdict.decision import Answered, Decision, Local, Refused, RequestHead
+from gateway.verdict.exchange import Exchange, TokenRecord
+from gateway.verdict.forward import Forwarder
+from gateway.verdict.forwarding import subscriber
+from gateway.verdict.headers import HeaderReader
+from gateway.verdict.meter import ASK, Meter
+from gateway.verdict.parts import Parts
+from gateway.verdict.plan import FREE, Grant
+from gateway.verdict.refusals import CHALLENGE, INVALID, UNROUTED, Refusals, retry_after
+from gateway.verdict.routes import Access, NoRoute
+from gateway.verdict.session import Session
+from gateway.verdict.token import BadToken
+
+log = logging.getLogger(__name__)
+
+LOGIN = "this needs a session: send `Authorization: Bearer <token>` or the session cookie"
+EXPIRED = "the token is not valid, or its session has ended: log in again"
+
+
+class VerdictCore:
+    """Implements `Verdict`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._reader = HeaderReader()
+        self._refusals = Refusals(parts.cors)
+        self._routes = parts.routes
+        self._addresses = parts.limits.addresses
+        self._rules = parts.rules if parts.rules.any else None
+        self._partners = parts.limits.partners
+        self._admission = Admission(parts.limits, self._too_many)
+        self._tokens_get = parts.tokens.get
+        self._sessions = parts.sessions
+        self._plans = parts.plans
+        self._forwarder = Forwarder(parts)
+        self._now = time.monotonic
+
+    def decide(  # noqa: PLR0912 - in pieces it would be slower: this runs for every request
+        self, head: RequestHead
+    ) -> Decision | Awaitable[Decision]:
+        """The decision, at once when the caches know enough. Nothing that a caller sends makes it raise."""
+        read = self._reader.read(head.headers)
+        x = Exchange(head, read, self._now())
+        refused = self._route(x) or (self._origin(x) if read.noted else None)
+        if refused is not None:
+            return refused
+        if self._parts.proxies.any or ":" in head.peer:
+            self._find_address(x)
+        if self._rules is not None:
+            objection = self._rules.objection(x.address, x.route.name, head.headers)
+            if objection is not None:
+                return self._refuse(x, 403, objection)
+        if x.route.limited:
+            left = self._addresses.take(x.subscriber, x.now)
+            if left < 0:
+                return self._ask_address(x) if left == ASK else self._too_many(x, self._addresses, -left)
+        access = x.route.access
+        if access is Access.PUBLIC:
+            return self._anonymously(x)
+        if not self._credentials(x):
+            return self._anonymously(x) if access is Access.OPTIONAL else self._refuse(x, 401, LOGIN, CHALLENGE)
+        record = self._tokens_get(x.token)
+        if record is None or x.now >= record.valid_until:
+            return self._ask(x)
+        sessions, plans = self._sessions, self._plans
+        session, plan = record.session, record.plan
+        if session is None or x.now >= session.fresh_until or session.epoch != sessions.epoch:
+            session = sessions.peek(record.session_key)
+            if session is None:
+                return self._ask(x)
+        else:
+            sessions.stats.hits += 1
+        if plan is None or x.now >= plan.fresh_until or plan.epoch != plans.epoch:
+            plan = plans.peek(record.plan_key)
+            if plan is None:
+                return self._ask(x)
+        else:
+            plans.stats.hits += 1
+        return self._settle(x, record, session, plan)
+
+    # read, route, origin, address
+
+    def _route(self, x: Exchange) -> Decision | None:
+        try:
+            path, query = normalise(x.head.target)
+        except WireError as error:
+            x.route = UNROUTED
+            return self._refuse(x, 400, error.detail)
+        route, path = self._routes.find(x.head.method, path)
+        if isinstance(route, NoRoute):
+            x.route = UNROUTED
+            if route.allowed and x.head.method != b"OPTIONS":
+                allow = (b"allow", b", ".join(sorted(route.allowed)))
+                return self._refuse(x, 405, "this is not a method of this resource", allow)
+            if not self._is_preflight(x):
+                return self._refuse(x, 404, "nothing is here")
+        else:
+            x.route = route
+        x.target = path + b"?" + query if query else path
+        return None
+
+    def _is_preflight(self, x: Exchange) -> bool:
+        noted = x.read.noted
+        return x.head.method == b"OPTIONS" and b"origin" in noted and b"access-control-request-method" in noted
+
+    def _origin(self, x: Exchange) -> Decision | None:
+        origin = x.read.noted.get(b"origin")
+        if origin is None:
+            return None
+        if self._is_preflight(x):
+            if not self._parts.cors.allows(origin):
+                return self._refuse(x, 403, "pages of this origin may not call this")
+            return Answered(204, self._parts.cors.preflight(origin), x.read.request_id, "preflight")
+        x.answer = lines(self._parts.cors.pairs(origin))
+        return None
+
+    def _find_address(self, x: Exchange) -> None:
+        proxies = self._parts.proxies
+        if proxies.any and x.head.peer in proxies:
+            chain = x.read.forwarding.get(b"x-forwarded-for", b"")
+            x.address, x.trusted = proxies.client(x.head.peer, chain)
+        x.subscriber = subscriber(x.address) if ":" in x.address else x.address
+
+    async def _ask_address(self, x: Exchange) -> Decision:
+        """The address has no token in hand: with one, the same steps again."""
+        refused = await self._admission.address(x)
+        return refused or await _settled(self.decide(x.head))
+
+    # token, session, plan
+
+    def _credentials(self, x: Exchange) -> bool:
+        """Find the token. More than one Authorization is none: which one counts nobody can say."""
+        read = x.read
+        if read.authorizations:
+            value = read.authorization
+            if read.authorizations == 1 and (value[:7] == b"Bearer " or value[:7].lower() == b"bearer "):
+                x.token = value[7:].strip()
+            return bool(x.token)
+        if read.cookies:
+            x.token = self._parts.cookie.token(read.cookies)
+            x.from_cookie = True
+        return bool(x.token)
+
+    async def _ask(self, x: Exchange) -> Decision:
+        """The same steps where a cache has to be filled."""
+        optional = x.route.access is Access.OPTIONAL
+        try:
+            record = await self._record(x)
+            sessions, plans = self._sessions, self._plans
+            session, plan = sessions.peek(record.session_key), plans.peek(record.plan_key)
+            x.missed = (session is None, plan is None)
+            if session is None and plan is None:  # together they are one round trip to Redis
+                session, plan = await asyncio.gather(sessions.load(record.session_key), plans.load(record.plan_key))
+            session = session or await sessions.load(record.session_key)
+            plan = plan or await plans.load(record.plan_key)
+        except BadToken as bad:
+            log.debug("token refused: %s", bad)
+            return await _settled(self._anonymously(x)) if optional else self._refuse(x, 401, EXPIRED, INVALID)
+        except UnavailableError as error:
+            if optional:
+                return await _settled(self._anonymously(x))
+            return self._refuse(x, 503, error.detail, retry_after(error.retry_after))
+        x.now = self._now()
+        return await _settled(self._settle(x, record, session, plan))
+
+    async def _record(self, x: Exchange) -> TokenRecord:
+        record = self._tokens_get(x.token)
+        if record is not None and x.now < record.valid_until:
+            return record
+        claims = await self._parts.verifier.verify(x.token.decode("latin-1"))
+        seconds = min(claims.expires - time.time(), self._parts.token_seconds)
+        record = TokenRecord(claims, len(x.token), self._now() + seconds)
+        self._parts.tokens.set(x.token, record)
+        return record
+
+    def _settle(  # noqa: PLR0912 - as `decide`
+        self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant]
+    ) -> Decision | Awaitable[Decision]:
+        """All is known: session and plan are applied to the route."""
+        route, found = x.route, session.value
+        grant = plan.value or FREE
+        if grant.until is not None and grant.until <= time.time():
+            grant = FREE
+        if found is None or (record.session is not session and not self._agree(record, session)):
+            if route.access is Access.OPTIONAL:
+                return self._anonymously(x)
+            return self._refuse(x, 401, EXPIRED, INVALID)
+        record.plan = plan
+        if x.from_cookie and self._foreign(x):
+            return self._forged(x)
+        if found.operator and CACHE_STATUS in x.read.noted:
+            x.answer += cache_status(x, session, plan)
+        if route.access is Access.OPERATOR and not found.operator:
+            return self._refuse(x, 403, "this is for operators")
+        if grant.plan < route.plan:
+            return self._refuse(x, 402, f"this needs the plan {route.plan.name}; yours is {grant.plan.name}")
+        if not route.upstream:
+            if route.access is Access.OPERATOR:
+                return self._forwarder.here(x, record, session, plan, grant)
+            return Local(x.read.request_id, route.name, plan=grant.plan.name.encode())
+        if route.limited:
+            if route.limits:
+                return self._admission.known(
+                    x, record.claims, grant.plan, lambda: self._forwarder.known(x, record, session, plan, grant)
+                )
+            meter = self._partners[grant.plan]
+            left = meter.take(record.claims.partner_id, x.now)
+            if left < 0:
+                if left == ASK:
+                    return self._admission.known(
+                        x, record.claims, grant.plan, lambda: self._forwarder.known(x, record, session, plan, grant)
+                    )
+                return self._too_many(x, meter, -left)
+            x.answer += meter.lines(left)
+        return self._forwarder.known(x, record, session, plan, grant)
+
+    def _agree(self, record: TokenRecord, session: CachedEntry[Session]) -> bool:
+        """Whether token and session speak of the same caller, and the session has not ended."""
+        claims, found = record.claims, session.value
+        if found is None or found.expires <= time.time():
+            return False
+        agree = (found.uid, found.partner_id, found.account_id) == (claims.uid, claims.partner_id, claims.account_id)
+        record.session = session if agree else None
+        return agree
+
+    def _anonymously(self, x: Exchange) -> Decision | Awaitable[Decision]:
+        route, noted = x.route, x.read.noted
+        if not route.upstream:
+            return Local(x.read.request_id, route.name)
+        by_browser = (x.token and x.from_cookie) or b"origin" in noted
+        if route.access is Access.OPTIONAL and by_browser and self._foreign(x):
+            return self._forged(x)  # a foreign page must neither end a session nor begin one
+        if route.limits:
+            return self._admission.anonymous(x, lambda: self._forwarder.anonymous(x))
+        return self._forwarder.anonymous(x)
+
+    def _foreign(self, x: Exchange) -> bool:
+        """Whether a foreign page may have made this request."""
+        own = x.read.host
+        if x.trusted is not None:
+            own = x.read.forwarding.get(b"x-forwarded-host", own)
+        return self._parts.cors.forgery(x.head.method, x.read.noted, own)
+
+    # refusals
+
+    def _refuse(self, x: Exchange, status: int, detail: str, *more: tuple[bytes, bytes]) -> Refused:
+        origin = x.read.noted.get(b"origin", b"")
+        return self._refusals.refuse(status, detail, x.read.request_id, x.route.name, origin, *more)
+
+    def _forged(self, x: Exchange) -> Refused:
+        return self._refuse(
+            x,
+            403,
+            "a request with a session cookie must come from a page of ours: send an Origin that is allowed, "
+            "`Sec-Fetch-Site: same-origin`, or the header `x-csrf-token`; programs use `Authorization: Bearer`",
+        )
+
+    def _too_many(self, x: Exchange, meter: Meter, seconds: float) -> Refused:
+        return self._refuse(x, 429, "too many requests", retry_after(seconds), *meter.pairs())
+
+
+async def _settled(decision: Decision | Awaitable[Decision]) -> Decision:
+    return await decision if isinstance(decision, Awaitable) else decision

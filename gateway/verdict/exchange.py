@@ -1,0 +1,87 @@
+"""What the steps of one request hand on to each other, and what is remembered of one token."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from coffee_core.cache.entry import CachedEntry
+from gateway.verdict.decision import RequestHead
+from gateway.verdict.headers import ReadHead
+from gateway.verdict.plan import PREFIX as PLAN
+from gateway.verdict.plan import Grant
+from gateway.verdict.routes import Route
+from gateway.verdict.session import PREFIX as SESSION
+from gateway.verdict.session import Session
+from gateway.verdict.token import Claims
+
+
+class Exchange:
+    """One request on its way through the steps."""
+
+    __slots__ = (
+        "address",
+        "answer",
+        "from_cookie",
+        "head",
+        "missed",
+        "now",
+        "read",
+        "route",
+        "subscriber",
+        "target",
+        "token",
+        "trusted",
+    )
+
+    def __init__(self, head: RequestHead, read: ReadHead, now: float) -> None:
+        self.head = head
+        self.read = read
+        self.now = now
+        self.route: Route
+        self.target = b""
+        """As the upstream will see it."""
+        self.address = head.peer
+        self.subscriber = head.peer
+        """By what limits know the address."""
+        self.trusted: list[bytes] | None = None
+        """The hops that a trusted proxy vouches for; `None` where the peer is none."""
+        self.token = b""
+        self.from_cookie = False
+        self.missed: tuple[bool, bool] = (False, False)
+        """Whether session and plan had to be looked up beyond this process."""
+        self.answer = b""
+        """Lines for the answer that the steps have gathered: rate limits and CORS."""
+
+
+class Built(NamedTuple):
+    """The identity lines for one upstream, ready to send."""
+
+    lines: bytes
+    who: tuple[bytes, bytes, bytes]
+    """Partner, plan and user, for logs and metrics."""
+    session: CachedEntry[Session]
+    plan: CachedEntry[Grant]
+    until: float
+    """On the monotonic clock: from then on they are signed anew."""
+
+
+WEIGHT = 3000
+"""Bytes of a record with the statements for two upstreams, measured; the token comes on top."""
+
+
+class TokenRecord:
+    """A token whose signature was checked. It vouches for nothing by itself: session and plan are looked at anew for
+    each request, at the price of two comparisons while the entries that it holds are fresh.
+    """
+
+    __slots__ = ("built", "claims", "plan", "plan_key", "session", "session_key", "valid_until", "weight")
+
+    def __init__(self, claims: Claims, size: int, valid_until: float) -> None:
+        self.claims = claims
+        self.weight = size + WEIGHT
+        self.valid_until = valid_until
+        self.session_key = SESSION + claims.sid
+        self.plan_key = PLAN + claims.partner_id
+        self.session: CachedEntry[Session] | None = None
+        self.plan: CachedEntry[Grant] | None = None
+        self.built: dict[str, Built] = {}

@@ -1,0 +1,98 @@
+"""The last step: the lines that the upstream gets, with identity said once, plainly and signed."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from coffee_core.cache.entry import CachedEntry
+from coffee_core.domain.plan import Plan
+from gateway.verdict.decision import Forward, Local
+from gateway.verdict.exchange import Built, Exchange, TokenRecord
+from gateway.verdict.forwarding import LINES, Sent, lines_trusted
+from gateway.verdict.headers import traceparent
+from gateway.verdict.parts import Parts
+from gateway.verdict.plan import Grant
+from gateway.verdict.session import Session
+
+
+class Forwarder:
+    """Builds `Forward`s; what it signed it uses again for a part of its lifetime."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._signer = parts.signer
+        self._cookie = parts.cookie
+        self._credentials_for = parts.credentials_for
+        self._now = time.monotonic
+
+    def known(
+        self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant], grant: Grant
+    ) -> Forward:
+        """For a caller with a session."""
+        built = self._built(x, record, session, plan, grant, x.route.upstream)
+        return self._forward(x, built.lines, built.who)
+
+    def here(
+        self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant], grant: Grant
+    ) -> Local:
+        """For an operator at one of the gateway's own routes."""
+        built = self._built(x, record, session, plan, grant, "identity")
+        return Local(x.read.request_id, x.route.name, built.lines)
+
+    def _built(  # noqa: PLR0917 - what is known of one caller
+        self,
+        x: Exchange,
+        record: TokenRecord,
+        session: CachedEntry[Session],
+        plan: CachedEntry[Grant],
+        grant: Grant,
+        upstream: str,
+    ) -> Built:
+        built = record.built.get(upstream)
+        if built is None or built.session is not session or built.plan is not plan or x.now >= built.until:
+            ends = [end for end in (session.value.expires if session.value else None, grant.until) if end is not None]
+            end = min(ends, default=float("inf"))
+            seconds = min(self._signer.reuse, max(0.0, end - time.time()))
+            said = self._signer.lines(upstream, record.claims, grant.plan, until=end)
+            who = (record.claims.partner_id.encode(), grant.plan.name.encode(), record.claims.uid.encode())
+            built = record.built[upstream] = Built(said, who, session, plan, self._now() + seconds)
+        return built
+
+    def anonymous(self, x: Exchange) -> Forward:
+        """Without an identity: there is no identity header at all."""
+        return self._forward(x, b"", NOBODY)
+
+    def _forward(self, x: Exchange, said: bytes, who: tuple[bytes, bytes, bytes]) -> Forward:
+        head, read, route = x.head, x.read, x.route
+        parts = read.parts
+        if read.cookies or (read.authorizations and route.upstream in self._credentials_for):
+            self._pass_credentials(x)
+        request_id, peer = read.request_id, head.peer.encode()
+        sent = (peer, head.scheme, read.host, traceparent(request_id))
+        where = LINES % sent if x.trusted is None else lines_trusted(Sent(*sent), x.trusted, read.forwarding)
+        named = b"x-bb-requestid: %b\r\n" % request_id
+        parts += (said, where, named)
+        return _new(
+            Forward,
+            (
+                route.upstream, x.target, b"".join(parts), named + x.answer, request_id, route.name, *who,
+                route.timeout,
+            ),
+        )  # fmt: skip
+
+    def _pass_credentials(self, x: Exchange) -> None:
+        """Cookies but for the session's; that one, and Authorization, for those upstreams alone that use them."""
+        read = x.read
+        if x.route.upstream in self._credentials_for:
+            read.parts += [b"cookie: %b\r\n" % cookie for cookie in read.cookies]
+            if read.authorizations == 1:
+                read.parts.append(b"authorization: %b\r\n" % read.authorization)
+        elif read.cookies and (others := self._cookie.without(read.cookies)):
+            read.parts.append(b"cookie: %b\r\n" % others)
+
+
+_new: Final = tuple.__new__
+"""Makes a NamedTuple without a call of Python."""
+
+NOBODY = (b"", Plan.FREE.name.encode(), b"")
+"""Partner, plan and user of an anonymous caller, for logs and metrics."""

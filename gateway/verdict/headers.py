@@ -1,0 +1,137 @@
+"""Step 0: a request's headers are read once; what a caller says about his own identity is gone before any decision."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import uuid_utils
+
+from gateway.verdict.decision import HeaderList
+from gateway.verdict.names import (
+    AUTHORIZATION,
+    CONNECTION,
+    COOKIE,
+    DROP,
+    FORWARDING,
+    HOST,
+    NOTED,
+    PASS_THROUGH,
+    REQUEST_ID,
+    Names,
+)
+
+_UUID7 = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+_FORMS: Final = {
+    b"accept-language": re.compile(rb"[A-Za-z0-9*,;=.\- ]{1,256}").fullmatch,
+    **dict.fromkeys(
+        (b"x-bb-deviceid", b"x-bb-clientid", b"x-bb-clienttype", b"x-bb-version"),
+        re.compile(rb"[A-Za-z0-9._:\-]{1,128}").fullmatch,
+    ),
+}
+"""What a pass-through header may look like; anything else is dropped, as is a second one of its name."""
+
+_PLAIN_CONNECTION: Final = frozenset(
+    (b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"upgrade, keep-alive")
+)
+
+COLON: Final = b": "
+CRLF: Final = b"\r\n"
+NOTHING: Final[dict[bytes, bytes]] = {}
+
+
+class ReadHead:
+    """One request's headers, sorted. `parts` are the lines that pass, in fours: name, colon, value, line end."""
+
+    __slots__ = ("authorization", "authorizations", "cookies", "forwarding", "host", "noted", "parts", "request_id")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.authorization = b""
+        self.authorizations = 0
+        self.cookies: list[bytes] = []
+        self.host = b""
+        self.request_id = b""
+        self.forwarding: dict[bytes, bytes] = NOTHING
+        """What a proxy may have said: lists are joined, of the rest the last counts."""
+        self.noted: dict[bytes, bytes] = NOTHING
+        """Headers that CORS, CSRF and upgrades look at; empty for most programs."""
+
+
+class HeaderReader:
+    """Reads heads; remembers what it learned about names."""
+
+    def __init__(self) -> None:
+        self._names = Names()
+
+    def read(self, headers: HeaderList) -> ReadHead:
+        """The headers, sorted by what they mean."""
+        head = ReadHead()
+        parts = head.parts
+        known = self._names.known
+        connection = b""
+        for name, value in headers:
+            kind = known.get(name)
+            if kind is None:
+                kind = self._names.classify(name)
+            if not kind:  # PASS, by far the most frequent
+                parts += (name, COLON, value, CRLF)
+            elif kind == DROP:
+                continue
+            elif kind == AUTHORIZATION:
+                head.authorization = value
+                head.authorizations += 1
+            elif kind == HOST:
+                head.host = value
+            elif kind == CONNECTION:
+                connection = connection + b"," + value if connection else value
+            else:
+                self._rare(head, kind, name, value)
+        if connection and connection.lower() not in _PLAIN_CONNECTION:
+            _drop_named(head, connection)
+        if not head.request_id:
+            head.request_id = new_request_id()
+        return head
+
+    def _rare(self, head: ReadHead, kind: int, name: bytes, value: bytes) -> None:
+        """The kinds that few requests carry."""
+        if kind == PASS_THROUGH:
+            if _FORMS[name](value) is not None and name not in head.parts[::4]:
+                head.parts += (name, COLON, value, CRLF)
+        elif kind == COOKIE:
+            head.cookies.append(value)
+        elif kind == REQUEST_ID:
+            if not head.request_id and _UUID7(value) is not None:
+                head.request_id = value.lower()
+        elif kind == FORWARDING:
+            if head.forwarding is NOTHING:
+                head.forwarding = {}
+            before = head.forwarding.get(name)
+            joined = before is not None and name in (b"x-forwarded-for", b"forwarded", b"tracestate")
+            head.forwarding[name] = before + b", " + value if joined and before is not None else value
+        else:
+            if head.noted is NOTHING:
+                head.noted = {}
+            head.noted[name] = value
+            if kind == NOTED:
+                head.parts += (name, COLON, value, CRLF)
+
+
+def _drop_named(head: ReadHead, connection: bytes) -> None:
+    """`Connection: x-hop` makes `x-hop` hop-by-hop as well (RFC 9110 section 7.6.1)."""
+    named = {token.strip() for token in connection.lower().split(b",")}
+    parts = head.parts
+    head.parts = [
+        part for start in range(0, len(parts), 4) if parts[start] not in named for part in parts[start : start + 4]
+    ]
+
+
+def new_request_id() -> bytes:
+    """A UUIDv7 (RFC 9562 section 5.7)."""
+    return str(uuid_utils.uuid7()).encode()
+
+
+def traceparent(request_id: bytes) -> bytes:
+    """A new trace (W3C Trace Context) that is found by the request id: its 128 bits are the trace id."""
+    digits = request_id.replace(b"-", b"")
+    return b"00-%b-%b-00" % (digits, digits[16:])

@@ -1,0 +1,177 @@
+"""Step 2: what a token says, once its signature is checked with a key and an algorithm that *we* chose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jwt
+
+from gateway.verdict.jwks import Jwks
+from gateway.verdict.shared_secret import DIGESTS, SharedSecrets, check_claims
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
+_ID = re.compile(r"[A-Za-z0-9_\-]{1,128}").fullmatch
+_KEYS_IN_TOKEN = frozenset(("jku", "jwk", "x5u", "x5c"))
+"""Headers by which a token would bring, or fetch, its own key: refused and never looked at."""
+
+KNOWN_HEADERS = 64
+"""First segments of tokens that are remembered, so as not to be read again."""
+
+SYMMETRIC = frozenset(DIGESTS)
+ASYMMETRIC = frozenset(("RS256", "ES256", "EdDSA"))
+
+
+class Claims(NamedTuple):
+    """What a good token says. Ids are opaque, well-formed strings."""
+
+    uid: str
+    sid: str
+    account_id: str
+    partner_id: str
+    expires: float
+    """Epoch seconds."""
+
+
+class _Header(NamedTuple):
+    """Of a token: the algorithm, which is one of ours, and the key's name as it stands there."""
+
+    algorithm: str
+    kid: object
+
+
+class BadToken(Exception):  # noqa: N818 - an outcome for the caller, not a fault of ours
+    """The token is not accepted; the text says why in a word, for the log, not for the caller."""
+
+
+class TokenSettings(NamedTuple):
+    """What is accepted. The algorithm list is ours: a token chooses from it, and its key is chosen by us."""
+
+    algorithms: Sequence[str]
+    secrets: Sequence[str] = ()
+    """Of HS*: the first signs, all verify, so that a secret can be changed without logging everyone out."""
+    issuer: str | None = None
+    audience: str | None = None
+    leeway: float = 5.0
+    max_bytes: int = 4096
+
+
+class TokenVerifier:
+    """Verifies; keeps nothing but keys."""
+
+    def __init__(self, settings: TokenSettings, jwks: Jwks | None = None) -> None:
+        self._settings = settings
+        self._jwks = jwks
+        self._jwt = jwt.PyJWT()
+        self._shared = SharedSecrets(settings.secrets)
+        self._require = ["exp", "uid", "sid", "userAccountId", "partnerId"]
+        self._headers: dict[str, _Header] = {}
+        """What the first segment of tokens says, where it was accepted: all tokens of one key have the same."""
+
+    def replace_secrets(self, secrets: Sequence[str]) -> None:
+        """From now on only these verify; what is remembered of tokens is the caller's to forget."""
+        self._settings = self._settings._replace(secrets=tuple(secrets))
+        self._shared = SharedSecrets(self._settings.secrets)
+
+    async def verify(self, raw: str) -> Claims:
+        """The claims; `BadToken` for what is not accepted, `UnavailableError` where the keys cannot be had."""
+        settings = self._settings
+        if len(raw) > settings.max_bytes:
+            raise BadToken("too long")
+        if _COMPACT(raw) is None:
+            raise BadToken("not a compact JWS")
+        segment = raw.partition(".")[0]
+        header = self._headers.get(segment)
+        if header is None:
+            header = self._read_header(raw)
+            if len(self._headers) >= KNOWN_HEADERS:
+                self._headers.clear()
+            self._headers[segment] = header
+        algorithm, kid = header
+        if algorithm in SYMMETRIC:
+            return self._with_secrets(raw, algorithm)
+        if self._jwks is None or not isinstance(kid, str) or not 0 < len(kid) <= 128:
+            raise BadToken("no key for it")
+        key = await self._jwks.find(kid)
+        if key is None or key.algorithm_name != algorithm:
+            raise BadToken("unknown key")
+        return self._with_key(raw, key, algorithm)
+
+    def _read_header(self, raw: str) -> _Header:
+        """What it says, if that is accepted."""
+        try:
+            header = jwt.get_unverified_header(raw)
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise BadToken("unreadable header") from None
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in self._settings.algorithms:
+            raise BadToken("algorithm not allowed")
+        if "crit" in header or "b64" in header:
+            raise BadToken("critical extension")
+        if not _KEYS_IN_TOKEN.isdisjoint(header):
+            raise BadToken("brings its own key")
+        if str(header.get("typ", "JWT")).lower().removeprefix("application/") not in ("jwt", "at+jwt"):
+            raise BadToken("not an access token")
+        return _Header(algorithm, header.get("kid"))
+
+    def _with_secrets(self, raw: str, algorithm: str) -> Claims:
+        settings = self._settings
+        try:
+            said = self._shared.payload(raw.encode("ascii"), algorithm)
+            check_claims(
+                said,
+                require=self._require,
+                issuer=settings.issuer,
+                audience=settings.audience,
+                leeway=settings.leeway,
+            )
+            return _claims(said)
+        except _UNACCEPTABLE as error:
+            raise BadToken(type(error).__name__) from None
+
+    def _with_key(self, raw: str, key: jwt.PyJWK, algorithm: str) -> Claims:
+        settings = self._settings
+        try:
+            return _claims(
+                self._jwt.decode(
+                    raw,
+                    key,
+                    algorithms=[algorithm],
+                    issuer=settings.issuer,
+                    audience=settings.audience,
+                    leeway=settings.leeway,
+                    options={"require": self._require, "verify_aud": settings.audience is not None},
+                )
+            )
+        except _UNACCEPTABLE as error:
+            raise BadToken(type(error).__name__) from None
+
+
+_UNACCEPTABLE = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
+
+
+def _claims(said: Mapping[str, object]) -> Claims:
+    end = said["exp"]
+    if not isinstance(end, int | float | str):
+        raise TypeError("not a moment")
+    return Claims(
+        uid=well_formed(said["uid"]),
+        sid=well_formed(said["sid"]),
+        account_id=well_formed(said["userAccountId"]),
+        partner_id=well_formed(said["partnerId"]),
+        expires=float(end),
+    )
+
+
+def well_formed(value: object) -> str:
+    """An id as text: an int, or a short string of letters, digits, `_` and `-`. `ValueError` for all else."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    else:
+        raise ValueError("not an id")  # noqa: TRY004 - what is wrong is a document, not a type of ours
+    if _ID(text) is None:
+        raise ValueError("not an id")
+    return text

@@ -1,0 +1,1 @@
+"""The creator-analytics platform: modules on coffee_core."""

@@ -1,0 +1,1 @@
+"""Finding creators: searches, profile pages, audiences, time series and hashtags."""

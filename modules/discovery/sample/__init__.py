@@ -1,0 +1,1 @@
+"""Invented series for the demo."""

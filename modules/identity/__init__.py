@@ -1,0 +1,1 @@
+"""Who may call: partners, accounts, users, contracts, and the sessions that the gateway asks about."""

@@ -1,0 +1,1 @@
+"""Versions of this module's tables."""

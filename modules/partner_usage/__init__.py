@@ -1,0 +1,1 @@
+"""What partners have bought and how much of it they have used."""

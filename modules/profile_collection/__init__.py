@@ -1,0 +1,1 @@
+"""Collections of creators' profiles that a partner keeps, ranks and shares."""

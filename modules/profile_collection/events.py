@@ -1,0 +1,19 @@
+"""What this module announces."""
+
+from typing import Any, ClassVar
+
+from coffee_core.domain.event import Event
+
+
+class CollectionActivity(Event):
+    """Work on a collection, for the partner's list of recent activity."""
+
+    topic: ClassVar[str] = "coffee.dx___activity_tracker_rk"
+    type: ClassVar[str] = "activity"
+
+    title: str
+    activity_type: str
+    params: dict[str, Any] = {}
+    filters: dict[str, Any] = {}
+    result_count: int | None = None
+    platform: str | None = None

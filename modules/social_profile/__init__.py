@@ -1,0 +1,1 @@
+"""The raw rows of creators' profiles on Instagram and YouTube."""

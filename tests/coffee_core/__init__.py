@@ -1,0 +1,1 @@
+"""Tests of coffee_core, in the order of its packages."""

@@ -1,0 +1,206 @@
+"""A Manager that tells of its records does so after they are stored, and its writes are one statement as before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from coffee_core.domain.context import RequestContext
+from coffee_core.domain.errors import RuleError
+from coffee_core.domain.event import Event
+from coffee_core.domain.plan import Plan
+from coffee_core.persistence.unit_of_work import acting_as
+from coffee_core.rest.announcing import Change
+from coffee_core.rest.api import Api, ApiOptions
+from coffee_core.rest.container import Container
+from coffee_core.rest.dao import Dao
+from coffee_core.rest.fields import gates_of
+from coffee_core.rest.manager import Manager
+from coffee_core.rest.patch import Patch
+from coffee_core.rest.rows import Projection, Rows
+from coffee_core.stores.postgres.store import PostgresStore
+from coffee_core.testing.events import RecordedEvents
+from tests.coffee_core.rest.conftest import Caller
+from tests.coffee_core.rest.sample import BookEntity, BookEntry
+
+
+class BookWritten(Event):
+    topic = "shelf.dx___books_q"
+    type = "book_written"
+
+    change: str
+    title: str
+
+
+class TellingManager(Manager[BookEntry, BookEntity, int]):
+    def announces(self, change: Change, entry: BookEntry) -> Event | None:
+        if entry.title == "secret":
+            return None
+        return BookWritten(change=change, title=entry.title if entry.title != "cursed" else 1 / 0)  # type: ignore[arg-type]
+
+
+class RuledManager(TellingManager):
+    """With a rule of its own: its records are written one by one, or looked at one by one."""
+
+    async def on_create(self, entry: BookEntry) -> None:
+        entry.pages = entry.pages or 1
+
+
+class BuildingManager(TellingManager):
+    """Makes what it answers itself."""
+
+    def to_entry(self, entity: BookEntity) -> BookEntry:
+        return super().to_entry(entity)
+
+
+class ShelfDao(Dao[BookEntity, int]):
+    """Sees new rows one by one."""
+
+    async def insert(self, values: Mapping[str, object], projection: Projection | None = None) -> Rows[BookEntity]:
+        return await super().insert(values, projection)
+
+
+WAYS = [
+    pytest.param(TellingManager, Dao, id="one statement"),
+    pytest.param(BuildingManager, Dao, id="answers of its own"),
+    pytest.param(RuledManager, Dao, id="a rule"),
+    pytest.param(TellingManager, ShelfDao, id="rows one by one"),
+]
+
+
+def telling(
+    container: Container,
+    told: RecordedEvents,
+    kind: type[TellingManager] = TellingManager,
+    dao: type[Dao[BookEntity, int]] = Dao,
+) -> Api[BookEntry, BookEntity, int]:
+    made = dao(
+        BookEntity, BookEntity.id, container.store.provider(BookEntity, BookEntity.id), gates=gates_of(BookEntry)
+    )
+    options = ApiOptions(natural_key=("partner_id", "title"))
+    return container.api(kind(BookEntry, made, events=told), int, "book", options=options)
+
+
+def what(told: RecordedEvents) -> list[tuple[str, str]]:
+    events = [raised.event for raised in told.raised]
+    return [(event.change, event.title) for event in events if isinstance(event, BookWritten)]
+
+
+async def test_each_write_is_told_with_the_record_as_it_is_stored(container: Container, caller: Caller) -> None:
+    told = RecordedEvents()
+    books = telling(container, told)
+    made = await caller.json(books.create, {"title": "one"})
+    await caller.call(books.patch, {"title": "two"}, id=made["data"][0]["id"])
+    await caller.call(books.create, {"title": "secret"})
+    assert what(told) == [("created", "one"), ("updated", "two")]
+
+
+async def test_what_is_told_of_a_record_opens_no_transaction(
+    container: Container, store: PostgresStore, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = RecordedEvents()
+    manager = telling(container, told).manager
+
+    def refuse(_: object) -> None:
+        raise AssertionError("a transaction was begun")
+
+    monkeypatch.setattr(store.pool, "begin", refuse)
+    context = RequestContext(request_id="r", partner_id=caller.partner, plan=Plan.PAID)
+    async with acting_as(context):
+        made = await manager.create(BookEntry(title="alone"))
+        await manager.patch(int(str(made.key)), Patch(BookEntry, {"pages": 3}), None)
+        assert what(told) == []  # nothing goes out before the end
+    assert what(told) == [("created", "alone"), ("updated", "alone")]
+
+
+async def test_a_dry_run_tells_nothing(container: Container, caller: Caller) -> None:
+    told = RecordedEvents()
+    books = telling(container, told)
+    route = next(route for route in books.routes() if route.name == "book_create")
+    answer = await caller.call(route.handler, {"title": "as if"}, query="dryRun=true")
+    assert answer.status == 201
+    assert what(told) == []
+
+
+async def test_an_event_that_cannot_be_made_is_no_failure_of_the_write(
+    container: Container, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = RecordedEvents()
+    books = telling(container, told)
+    made = await caller.call(books.create, {"title": "cursed"})
+    assert made.status == 201
+    assert what(told) == []
+    assert "an event could not be made" in caplog.text
+
+
+@pytest.mark.parametrize(("kind", "dao"), WAYS)
+async def test_each_record_of_a_bulk_is_told_as_a_single_write_is(
+    container: Container, caller: Caller, kind: type[TellingManager], dao: type[Dao[BookEntity, int]]
+) -> None:
+    told = RecordedEvents()
+    books = telling(container, told, kind, dao)
+    new = [{"title": title} for title in ("a", "b", "secret")]
+    made = await caller.json(books.transfer.bulk, {"create": new})
+    assert what(told) == [("created", "a"), ("created", "b")]
+    told.raised.clear()
+    same, changed = {"title": "b", "pages": 1}, {"title": "a", "pages": 7}
+    await caller.json(books.transfer.bulk, {"upsert": [same]})
+    told.raised.clear()
+    body = {"upsert": [{"title": "c"}, same, changed], "update": [{"id": made["data"][1]["id"], "price": 2.5}]}
+    await caller.json(books.transfer.bulk, body)
+    assert what(told) == [("created", "c"), ("updated", "a"), ("updated", "b")]
+
+
+@pytest.mark.parametrize(("kind", "dao"), WAYS)
+@pytest.mark.parametrize("query", ["format=csv", "format=ndjson"])
+async def test_each_record_of_an_import_is_told_in_the_order_of_the_file(
+    container: Container, caller: Caller, kind: type[TellingManager], dao: type[Dao[BookEntity, int]], query: str
+) -> None:
+    told = RecordedEvents()
+    books = telling(container, told, kind, dao)
+    rows = [("b", 2), ("forbidden", 1), ("a", 1), ("a", 3), ("secret", 1)]
+    lines = [f"{title},{pages}" for title, pages in rows]
+    if query == "format=ndjson":
+        lines = [json.dumps({"title": title, "pages": pages}) for title, pages in rows]
+    else:
+        lines.insert(0, "title,pages")
+    again = "\n".join([*lines[:-1], lines[-1].replace("secret", "c")]).encode()
+    await caller.json(books.transfer.import_, raw="\n".join(lines).encode(), query=query)
+    assert what(told) == [("created", "b"), ("created", "a")]
+    told.raised.clear()
+    await caller.json(books.transfer.import_, raw=again, query=query)
+    assert what(told) == [("created", "c")]  # the others are unchanged
+
+
+@pytest.mark.parametrize(("kind", "dao"), WAYS)
+async def test_what_is_rolled_back_or_refused_is_not_told(
+    container: Container, caller: Caller, kind: type[TellingManager], dao: type[Dao[BookEntity, int]]
+) -> None:
+    told = RecordedEvents()
+    books = telling(container, told, kind, dao)
+    mixed = [{"title": title} for title in ("a", "forbidden", "b")]
+    with pytest.raises(RuleError):
+        await caller.call(books.transfer.bulk, {"create": mixed})
+    with pytest.raises(RuleError):
+        await caller.call(books.transfer.bulk, {"upsert": mixed})
+    route = next(route for route in books.routes() if route.path.endswith("/import"))
+    await caller.call(route.handler, raw=b"title\na\n", query="dryRun=true")
+    assert what(told) == []
+    await caller.call(books.transfer.bulk, {"create": mixed}, query="atomic=false")
+    assert what(told) == [("created", "a"), ("created", "b")]
+
+
+async def test_a_record_that_is_replaced_hidden_or_brought_back_is_told_as_it_is_then(
+    container: Container, caller: Caller
+) -> None:
+    told = RecordedEvents()
+    books = telling(container, told)
+    id = (await caller.json(books.create, {"title": "one"}))["data"][0]["id"]
+    await caller.call(books.replace, {"title": "two"}, id=id)
+    await caller.call(books.delete, id=id)
+    await caller.call(books.restore, id=id)
+    await caller.call(books.delete, id=id)
+    await caller.call(books.transfer.import_, raw=b"title\ntwo\n", query="format=csv")
+    assert what(told) == [("created", "one"), ("updated", "two"), ("updated", "two"), ("updated", "two")]

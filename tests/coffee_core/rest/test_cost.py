@@ -1,0 +1,40 @@
+"""A module's request costs what it costs: counted, so that a change that adds more than a twentieth is seen on any
+machine. Who adds a feature that every request pays for raises a number here, and says why."""
+
+from __future__ import annotations
+
+import pytest
+import uvloop
+
+from tests.benchmarks.serving import measure
+
+ALLOWED = 1.05
+
+
+@pytest.mark.parametrize(
+    ("operation", "calls", "builtins"),
+    [("get", 88.0, 92.0), ("search", 143.0, 194.0), ("patch", 110.0, 116.0), ("create", 106.0, 110.0)],
+)
+def test_a_request_to_a_module_costs_no_more_calls_than_it_did(operation: str, calls: float, builtins: float) -> None:
+    cost = uvloop.run(measure(operation, rounds=1))
+    assert cost.calls <= calls * ALLOWED
+    assert cost.builtins <= builtins * ALLOWED
+
+
+def test_a_manager_that_maps_itself_costs_no_more_calls_than_it_did() -> None:
+    cost = uvloop.run(measure("search", "deriving", rounds=1))
+    assert cost.calls <= 412.0 * ALLOWED
+    assert cost.builtins <= 636.0 * ALLOWED
+
+
+@pytest.mark.parametrize(("operation", "calls", "builtins"), [("patch", 154.0, 154.0), ("create", 149.0, 148.0)])
+def test_a_write_that_is_told_of_costs_no_more_calls_than_it_did(operation: str, calls: float, builtins: float) -> None:
+    cost = uvloop.run(measure(operation, "telling", rounds=1))
+    assert cost.calls <= calls * ALLOWED
+    assert cost.builtins <= builtins * ALLOWED
+
+
+def test_a_write_in_a_transaction_costs_no_more_calls_than_it_did() -> None:
+    cost = uvloop.run(measure("patch", "deriving", rounds=1))
+    assert cost.calls <= 200.0 * ALLOWED
+    assert cost.builtins <= 155.0 * ALLOWED

@@ -1,0 +1,20 @@
+"""Forwarding costs what it costs: counted, so that a change that adds more than a twentieth is seen on any machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.forwarding import measure
+
+ALLOWED = 1.05
+
+
+@pytest.mark.parametrize(("targets", "calls", "builtins"), [(1, 41.02, 62.3), (3, 42.02, 67.6)])
+async def test_a_forwarded_request_costs_no_more_calls_than_it_did(
+    tmp_path: Path, targets: int, calls: float, builtins: float
+) -> None:
+    cost = await measure(tmp_path / "log", targets)
+    assert cost.calls <= calls * ALLOWED
+    assert cost.builtins <= builtins * ALLOWED

@@ -1,0 +1,1 @@
+"""Searches, pages, audiences and series of creators."""
