@@ -95,6 +95,7 @@ async def clickhouse_url(servers: Servers) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def rabbitmq_url() -> str:
+async def rabbitmq_url() -> AsyncIterator[str]:
     """RabbitMQ, which has no wheel: mark the test `rabbitmq`. Tests use exchanges and queues of their own."""
-    return await sources.rabbitmq_or_skip()
+    async with sources.rabbitmq() as url:
+        yield url

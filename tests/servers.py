@@ -65,18 +65,22 @@ async def fresh_clickhouse(server_url: str) -> AsyncIterator[str]:
         await client.close()
 
 
-async def rabbitmq_or_skip() -> str:
-    """The broker's URL; where none answers the test is skipped, and in CI it fails."""
-    import aio_pika  # only where it is asked for
+@contextlib.asynccontextmanager
+async def rabbitmq() -> AsyncIterator[str]:
+    """The broker that the variable names, else a node of our own where the program is installed, else the one at the
+    usual port; where none answers the test is skipped, and in CI it fails."""
+    from tests.support import rabbitmq  # its client only where it is asked for
 
-    url = os.environ.get("COFFEE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
-    try:
-        connection = await aio_pika.connect(url, timeout=5)
-    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError) as error:
+    url = os.environ.get("COFFEE_TEST_RABBITMQ_URL")
+    if url is None and (server := rabbitmq.program()):
+        async with rabbitmq.node(server) as url:
+            yield url
+        return
+    url = url or "amqp://guest:guest@127.0.0.1:5672/"
+    if not await rabbitmq.answers(url):
         where = urlsplit(url)
-        reason = f"no RabbitMQ answers on {where.hostname}:{where.port}: {error!r}; COFFEE_TEST_RABBITMQ_URL names one"
+        reason = f"no RabbitMQ answers on {where.hostname}:{where.port}; COFFEE_TEST_RABBITMQ_URL names one"
         if os.environ.get("COFFEE_TEST_REQUIRE_RABBITMQ") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    await connection.close()
-    return url
+    yield url
