@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from coffee_core.domain.plan import Plan
-from coffee_core.http.openapi.schemas import REF, Schema, Schemas
+from coffee_core.http.openapi.schemas import REF, WHOLE, Schema, Schemas, WireSchema
 from coffee_core.http.router import Mount
 from coffee_core.rest.route import Parameter, Route
 
@@ -22,8 +22,8 @@ RETRIED: Final = (429, 503)
 """Those that say when to try again."""
 
 USAGE: Final[Schema] = {
-    "UsageCost": {"schema": {"type": "integer"}, "description": "What this answer came to; 0 where it was free."},
-    "UsageRemaining": {"schema": {"type": "integer"}, "description": "What is left in this period."},
+    "UsageCost": {"schema": WHOLE, "description": "What this answer came to; 0 where it was free."},
+    "UsageRemaining": {"schema": WHOLE, "description": "What is left in this period."},
     "UsageReset": {
         "schema": {"type": "string", "format": "date-time"},
         "description": "When the count begins anew.",
@@ -135,7 +135,7 @@ def _parameters(mount: Mount) -> list[Parameter]:
 
 
 def _parameter(parameter: Parameter, renamed: dict[str, str]) -> Schema:
-    schema: Schema = TypeAdapter(parameter.type).json_schema()
+    schema: Schema = TypeAdapter(parameter.type).json_schema(schema_generator=WireSchema)
     limits = {
         "enum": list(parameter.enum) or None,
         "default": parameter.default,

