@@ -2,8 +2,9 @@
 do what it says.
 
 Python's generator is a package of the extra `dev`. Java's and TypeScript's needs a Java and the package
-`openapi-generator-cli`; redocly and tsc are looked for in the folder that COFFEE_TEST_NODE_MODULES names. Java is compiled
-where a JDK and the Debian packages libjakarta-annotation-api-java and libhttpmime-java are: Jackson is in the generator.
+`openapi-generator-cli`; redocly and tsc are looked for in the folder that COFFEE_TEST_NODE_MODULES names. Java is
+compiled where a JDK and the Debian packages libjakarta-annotation-api-java and libhttpmime-java are: Jackson is in the
+generator.
 """
 
 from __future__ import annotations
