@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.end_to_end.callers import Callers
 from tests.end_to_end.platform import Platform
-from tests.end_to_end.test_contract import Callers
 
 BASE = "/discovery-service/api/profile"
 USERS = ("free", "saas", "operator")
