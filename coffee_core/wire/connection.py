@@ -313,6 +313,7 @@ class Connection(asyncio.Protocol):
             self.front.lines,
             max_line=settings.max_request_line,
             max_headers=settings.max_headers,
+            memory=self.front.heads,
         )
         if head.length > settings.max_body:
             raise WireError(413, f"the body has more than {settings.max_body} bytes")

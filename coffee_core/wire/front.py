@@ -11,6 +11,7 @@ from email.utils import formatdate
 from typing import Final, Protocol
 
 from coffee_core.wire.connection import Connection
+from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.header_lines import HeaderLines
 from coffee_core.wire.settings import WireSettings
 
@@ -37,6 +38,8 @@ class Front:
     def __init__(self, settings: WireSettings) -> None:
         self.settings = settings
         self.lines = HeaderLines(settings.header_lines)
+        self.heads: HeadMemory | None = None
+        """For a front whose clients repeat themselves."""
         self.connections: set[Connection] = set()
         self.draining = False
         self.now = 0.0

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from coffee_core.wire.errors import WireError
+from coffee_core.wire.head_memory import HeadMemory, KnownHeaders
 from coffee_core.wire.header_lines import HeaderLines
 
 METHODS: Final = frozenset(
@@ -62,7 +63,8 @@ class RequestHead(_Fields):
     """What a request says before its body.
 
     `target` is in origin form, not yet normalised. The body has `length` bytes, or, if `chunked`, ends itself.
-    `connection` has the options of the Connection header, in lower case.
+    `connection` has the options of the Connection header, in lower case. `known` is there if the same header lines came
+    before: `headers` and `special` are then shared with other requests.
     """
 
     __slots__ = (
@@ -72,6 +74,7 @@ class RequestHead(_Fields):
         "host",
         "http10",
         "keep_alive",
+        "known",
         "length",
         "method",
         "target",
@@ -88,6 +91,7 @@ class RequestHead(_Fields):
     expects_continue: bool
     connection: frozenset[bytes]
     upgrade: bytes
+    known: KnownHeaders | None
 
 
 class ResponseHead(_Fields):
@@ -107,7 +111,9 @@ class ResponseHead(_Fields):
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 
 
-def read_request_head(block: bytes, lines: HeaderLines, *, max_line: int, max_headers: int) -> RequestHead:
+def read_request_head(
+    block: bytes, lines: HeaderLines, *, max_line: int, max_headers: int, memory: HeadMemory | None = None
+) -> RequestHead:
     """`block` is a head with the empty line that ends it. What is ambiguous, or not served, is a `WireError`."""
     line = _REQUEST_LINE(block)
     if line is None:
@@ -120,10 +126,23 @@ def read_request_head(block: bytes, lines: HeaderLines, *, max_line: int, max_he
         raise WireError(501, "this method is not served here")
     old = minor == b"0"
     head = RequestHead()
-    head.read(block, start, lines)
-    special = head.special
     head.method = method
     head.http10 = old
+    head.known = None
+    if memory is not None and not old:
+        rest = block[start:]
+        known = memory.known.get(rest)
+        if known is not None:
+            head.headers, head.special, head.host = known.headers, known.special, known.host
+            head.target = target if target[0] == 0x2F else _origin_form(target, known.host)
+            head.known = known
+            _frames_nothing(head)
+            return head
+        head.read(rest, 0, lines)
+    else:
+        rest = b""
+        head.read(block, start, lines)
+    special = head.special
     head.host = host = special.get(b"host", b"")
     head.target = target if target[0] == 0x2F else _origin_form(target, host)
     if len(head.headers) > max_headers:
@@ -132,9 +151,10 @@ def read_request_head(block: bytes, lines: HeaderLines, *, max_line: int, max_he
         raise WireError(400, "an HTTP/1.1 request names its host")
     if _AUTHORITY(host) is None:
         raise WireError(400, "the header host is not a host and port")
-    if len(special) == 1 and not old:  # nothing but Host: most requests
-        head.chunked, head.length, head.connection = False, 0, _NO_OPTIONS
-        head.keep_alive, head.upgrade, head.expects_continue = True, b"", False
+    if not old and (len(special) == 1 or (len(special) == 2 and special.get(b"connection") == b"keep-alive")):
+        _frames_nothing(head)
+        if rest and memory is not None:
+            head.known = memory.meet(rest, head.headers, special, host)
         return head
     head.chunked, length = _framing(special, old, 400)
     head.length = length or 0
@@ -143,6 +163,12 @@ def read_request_head(block: bytes, lines: HeaderLines, *, max_line: int, max_he
     head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection and not old else b""
     head.expects_continue = _expects(special, old) and (head.chunked or head.length > 0)
     return head
+
+
+def _frames_nothing(head: RequestHead) -> None:
+    """No body, no upgrade, and the connection stays: most requests."""
+    head.chunked, head.length, head.connection = False, 0, _NO_OPTIONS
+    head.keep_alive, head.upgrade, head.expects_continue = True, b"", False
 
 
 def check_part_of_head(data: bytes, *, max_line: int, max_head: int) -> None:

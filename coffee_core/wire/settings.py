@@ -29,6 +29,10 @@ class WireSettings(BaseSettings):
     header_lines: Positive = 1024
     """Header lines of up to 128 bytes that are remembered, so as not to be read again; none with a token or cookie."""
 
+    known_heads: Annotated[int, Gt(-1)] = 4096
+    """Blocks of header lines, of up to 2048 bytes each, that the gateway remembers when they come a second time, so as
+    not to read them again. Tokens and cookies are in them: all are forgotten every minute. 0: none."""
+
     max_body: Positive = 256 * 1024 * 1024
     """One request's body, streamed or not; longer is 413. Endpoints set smaller bounds of their own."""
 

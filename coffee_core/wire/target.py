@@ -41,11 +41,22 @@ _DOTS: Final = frozenset((".", ".."))
 def normalise(target: bytes) -> Target:
     """The canonical spelling of an origin-form target; `WireError` 400 for what has no single meaning."""
     path, _, query = target.partition(b"?")
+    if query:
+        check_query(query)
+    return _new(Target, (canonical_path(path), query))
+
+
+def canonical_path(path: bytes) -> bytes:
+    """The canonical spelling of what stands before the `?`; `WireError` 400 for what has no single meaning."""
     if _PLAIN(path) is None or b"//" in path or b"/." in path or path[0] != 0x2F:
-        path = _canonical(path)
-    if query and (b"#" in query or _VISIBLE(query) is None):
+        return _canonical(path)
+    return path
+
+
+def check_query(query: bytes) -> None:
+    """`WireError` 400 for a query, without its `?`, with characters that must be escaped."""
+    if b"#" in query or _VISIBLE(query) is None:
         raise WireError(400, "the query has a character that must be percent-encoded")
-    return _new(Target, (path, query))
 
 
 def decode_path(path: bytes) -> str:

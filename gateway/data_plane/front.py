@@ -9,6 +9,7 @@ from typing import Final
 
 from coffee_core.wire.connection import Connection
 from coffee_core.wire.front import Listener as AnyListener
+from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.message import Handler
 from coffee_core.wire.server import HandlerFront
 from coffee_core.wire.settings import WireSettings
@@ -31,6 +32,10 @@ BESIDE: Final = "127.0.0.1"
 """The address of who connects to a socket file, for trust, limits and the log."""
 
 
+REMEMBERS: Final = 60.0
+"""Seconds for which the heads of requests are remembered, with the tokens and cookies that are in them."""
+
+
 class GatewayFront(HandlerFront):
     """One process of the gateway. `edge` answers what the verdict calls `Local`; a connection of `proxied` begins with
     the PROXY protocol."""
@@ -51,6 +56,9 @@ class GatewayFront(HandlerFront):
         forward_auth: Callable[[RequestHead], Said | Awaitable[Said]] | None = None,
     ) -> None:
         super().__init__(edge, settings)
+        if settings.known_heads:
+            self.heads = HeadMemory(settings.known_heads)
+        self._remembers_since = 0.0
         self.forward_auth = forward_auth
         """Answers the route `verdict` instead of verdict and edge, at once if it can."""
         self.scheme = b"http" if tls is None else b"https"
@@ -86,8 +94,11 @@ class GatewayFront(HandlerFront):
         return client
 
     def swept(self, now: float) -> None:
-        """Of the front: idle connections age, the log goes out."""
+        """Of the front: idle connections age, the log goes out, heads with tokens in them are forgotten."""
         self.upstreams.sweep(now)
+        if self.heads is not None and now - self._remembers_since > REMEMBERS:
+            self.heads.forget()
+            self._remembers_since = now
         if self._tls is not None:
             self._tls.sweep(now)
         self.log.flush()

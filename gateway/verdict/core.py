@@ -21,7 +21,7 @@ from collections.abc import Awaitable
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.domain.errors import UnavailableError
 from coffee_core.wire.errors import WireError
-from coffee_core.wire.target import normalise
+from coffee_core.wire.target import check_query
 from gateway.verdict.admission import Admission
 from gateway.verdict.cache_status import HEADER as CACHE_STATUS
 from gateway.verdict.cache_status import cache_status
@@ -67,7 +67,7 @@ class VerdictCore:
         self, head: RequestHead
     ) -> Decision | Awaitable[Decision]:
         """The decision, at once when the caches know enough. Nothing that a caller sends makes it raise."""
-        read = self._reader.read(head.headers)
+        read = self._reader.read(head)
         x = Exchange(head, read, self._now())
         refused = self._route(x) or (self._origin(x) if read.noted else None)
         if refused is not None:
@@ -109,12 +109,14 @@ class VerdictCore:
     # read, route, origin, address
 
     def _route(self, x: Exchange) -> Decision | None:
+        sent, _, query = x.head.target.partition(b"?")
         try:
-            path, query = normalise(x.head.target)
+            if query:
+                check_query(query)
+            route, path = self._routes.route(x.head.method, sent)
         except WireError as error:
             x.route = UNROUTED
             return self._refuse(x, 400, error.detail)
-        route, path = self._routes.find(x.head.method, path)
         if isinstance(route, NoRoute):
             x.route = UNROUTED
             if route.allowed and x.head.method != b"OPTIONS":
@@ -138,7 +140,7 @@ class VerdictCore:
         if self._is_preflight(x):
             if not self._parts.cors.allows(origin):
                 return self._refuse(x, 403, "pages of this origin may not call this")
-            return Answered(204, self._parts.cors.preflight(origin), x.read.request_id, "preflight")
+            return Answered(204, self._parts.cors.preflight(origin), x.request_id, "preflight")
         x.answer = lines(self._parts.cors.pairs(origin))
         return None
 
@@ -157,13 +159,11 @@ class VerdictCore:
     # token, session, plan
 
     def _credentials(self, x: Exchange) -> bool:
-        """Find the token. More than one Authorization is none: which one counts nobody can say."""
+        """Find the token: of the cookie where there is no Authorization at all."""
         read = x.read
         if read.authorizations:
-            value = read.authorization
-            if read.authorizations == 1 and (value[:7] == b"Bearer " or value[:7].lower() == b"bearer "):
-                x.token = value[7:].strip()
-            return bool(x.token)
+            x.token = read.bearer
+            return bool(read.bearer)
         if read.cookies:
             x.token = self._parts.cookie.token(read.cookies)
             x.from_cookie = True
@@ -225,7 +225,7 @@ class VerdictCore:
         if not route.upstream:
             if route.access is Access.OPERATOR:
                 return self._forwarder.here(x, record, session, plan, grant)
-            return Local(x.read.request_id, route.name, plan=grant.plan.name.encode())
+            return Local(x.request_id, route.name, plan=grant.plan.name.encode())
         if route.limited:
             if route.limits:
                 return self._admission.known(
@@ -254,7 +254,7 @@ class VerdictCore:
     def _anonymously(self, x: Exchange) -> Decision | Awaitable[Decision]:
         route, noted = x.route, x.read.noted
         if not route.upstream:
-            return Local(x.read.request_id, route.name)
+            return Local(x.request_id, route.name)
         by_browser = (x.token and x.from_cookie) or b"origin" in noted
         if route.access is Access.OPTIONAL and by_browser and self._foreign(x):
             return self._forged(x)  # a foreign page must neither end a session nor begin one
@@ -273,7 +273,7 @@ class VerdictCore:
 
     def _refuse(self, x: Exchange, status: int, detail: str, *more: tuple[bytes, bytes]) -> Refused:
         origin = x.read.noted.get(b"origin", b"")
-        return self._refusals.refuse(status, detail, x.read.request_id, x.route.name, origin, *more)
+        return self._refusals.refuse(status, detail, x.request_id, x.route.name, origin, *more)
 
     def _forged(self, x: Exchange) -> Refused:
         return self._refuse(

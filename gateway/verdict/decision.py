@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
+from coffee_core.wire.head_memory import KnownHeaders
+
 HeaderList: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names in lower case, values stripped, in the order they came."""
 
@@ -20,6 +22,8 @@ class RequestHead(NamedTuple):
     """The address that opened the connection."""
     scheme: bytes
     """`http` or `https`, of the connection."""
+    known: KnownHeaders | None = None
+    """Where the same headers came before: what the verdict makes of them is kept there."""
 
 
 class Refused(NamedTuple):

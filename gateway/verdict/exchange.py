@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from coffee_core.cache.entry import CachedEntry
 from gateway.verdict.decision import RequestHead
-from gateway.verdict.headers import ReadHead
+from gateway.verdict.headers import ReadHead, new_request_id
 from gateway.verdict.plan import PREFIX as PLAN
 from gateway.verdict.plan import Grant
 from gateway.verdict.routes import Route
@@ -26,6 +26,7 @@ class Exchange:
         "missed",
         "now",
         "read",
+        "request_id",
         "route",
         "subscriber",
         "target",
@@ -37,6 +38,7 @@ class Exchange:
         self.head = head
         self.read = read
         self.now = now
+        self.request_id = read.request_id or new_request_id()
         self.route: Route
         self.target = b""
         """As the upstream will see it."""

@@ -37,7 +37,7 @@ class Forwarder:
     ) -> Local:
         """For an operator at one of the gateway's own routes."""
         built = self._built(x, record, session, plan, grant, "identity")
-        return Local(x.read.request_id, x.route.name, built.lines)
+        return Local(x.request_id, x.route.name, built.lines)
 
     def _built(  # noqa: PLR0917 - what is known of one caller
         self,
@@ -64,31 +64,32 @@ class Forwarder:
 
     def _forward(self, x: Exchange, said: bytes, who: tuple[bytes, bytes, bytes]) -> Forward:
         head, read, route = x.head, x.read, x.route
-        parts = read.parts
+        passing = read.passing
         if read.cookies or (read.authorizations and route.upstream in self._credentials_for):
-            self._pass_credentials(x)
-        request_id, peer = read.request_id, head.peer.encode()
-        sent = (peer, head.scheme, read.host, traceparent(request_id))
+            passing += self._credentials(x)
+        request_id = x.request_id
+        sent = (head.peer.encode(), head.scheme, read.host, traceparent(request_id))
         where = LINES % sent if x.trusted is None else lines_trusted(Sent(*sent), x.trusted, read.forwarding)
         named = b"x-bb-requestid: %b\r\n" % request_id
-        parts += (said, where, named)
         return _new(
             Forward,
             (
-                route.upstream, x.target, b"".join(parts), named + x.answer, request_id, route.name, *who,
-                route.timeout,
+                route.upstream, x.target, b"%b%b%b%b" % (passing, said, where, named), named + x.answer, request_id,
+                route.name, *who, route.timeout,
             ),
         )  # fmt: skip
 
-    def _pass_credentials(self, x: Exchange) -> None:
-        """Cookies but for the session's; that one, and Authorization, for those upstreams alone that use them."""
+    def _credentials(self, x: Exchange) -> bytes:
+        """The lines of those that pass: cookies but for the session's; that one, and Authorization, for those upstreams
+        alone that use them."""
         read = x.read
         if x.route.upstream in self._credentials_for:
-            read.parts += [b"cookie: %b\r\n" % cookie for cookie in read.cookies]
+            lines = [b"cookie: %b\r\n" % cookie for cookie in read.cookies]
             if read.authorizations == 1:
-                read.parts.append(b"authorization: %b\r\n" % read.authorization)
-        elif read.cookies and (others := self._cookie.without(read.cookies)):
-            read.parts.append(b"cookie: %b\r\n" % others)
+                lines.append(b"authorization: %b\r\n" % read.authorization)
+            return b"".join(lines)
+        others = self._cookie.without(read.cookies)
+        return b"cookie: %b\r\n" % others if others else b""
 
 
 _new: Final = tuple.__new__

@@ -7,7 +7,7 @@ from typing import Final
 
 import uuid_utils
 
-from gateway.verdict.decision import HeaderList
+from gateway.verdict.decision import HeaderList, RequestHead
 from gateway.verdict.names import (
     AUTHORIZATION,
     CONNECTION,
@@ -41,17 +41,31 @@ NOTHING: Final[dict[bytes, bytes]] = {}
 
 
 class ReadHead:
-    """One request's headers, sorted. `parts` are the lines that pass, in fours: name, colon, value, line end."""
+    """One request's headers, sorted. Requests with the same headers may share it: nobody changes it."""
 
-    __slots__ = ("authorization", "authorizations", "cookies", "forwarding", "host", "noted", "parts", "request_id")
+    __slots__ = (
+        "authorization",
+        "authorizations",
+        "bearer",
+        "cookies",
+        "forwarding",
+        "host",
+        "noted",
+        "passing",
+        "request_id",
+    )
 
     def __init__(self) -> None:
-        self.parts: list[bytes] = []
+        self.passing = b""
+        """The lines that pass, each with its end."""
         self.authorization = b""
         self.authorizations = 0
+        self.bearer = b""
+        """The token; empty if there is none, or more than one Authorization: which one counts nobody can say."""
         self.cookies: list[bytes] = []
         self.host = b""
         self.request_id = b""
+        """That the caller has given, if it is one."""
         self.forwarding: dict[bytes, bytes] = NOTHING
         """What a proxy may have said: lists are joined, of the rest the last counts."""
         self.noted: dict[bytes, bytes] = NOTHING
@@ -64,13 +78,22 @@ class HeaderReader:
     def __init__(self) -> None:
         self._names = Names()
 
-    def read(self, headers: HeaderList) -> ReadHead:
-        """The headers, sorted by what they mean."""
+    def read(self, asked: RequestHead) -> ReadHead:
+        """A request's headers, sorted by what they mean."""
+        same = asked.known
+        if same is None:
+            return self._sort(asked.headers)
+        read = same.note
+        if not isinstance(read, ReadHead):
+            read = same.note = self._sort(asked.headers)
+        return read
+
+    def _sort(self, headers: HeaderList) -> ReadHead:
         head = ReadHead()
-        parts = head.parts
+        parts: list[bytes] = []
         known = self._names.known
         connection = b""
-        for name, value in headers:
+        for name, value in headers:  # lines go to `parts` in fours: name, colon, value, end
             kind = known.get(name)
             if kind is None:
                 kind = self._names.classify(name)
@@ -86,44 +109,47 @@ class HeaderReader:
             elif kind == CONNECTION:
                 connection = connection + b"," + value if connection else value
             else:
-                self._rare(head, kind, name, value)
+                _rare(head, parts, kind, name, value)
         if connection and connection.lower() not in _PLAIN_CONNECTION:
-            _drop_named(head, connection)
-        if not head.request_id:
-            head.request_id = new_request_id()
+            parts = _without_named(parts, connection)
+        if head.authorizations == 1:
+            head.bearer = _bearer(head.authorization)
+        head.passing = b"".join(parts)
         return head
 
-    def _rare(self, head: ReadHead, kind: int, name: bytes, value: bytes) -> None:
-        """The kinds that few requests carry."""
-        if kind == PASS_THROUGH:
-            if _FORMS[name](value) is not None and name not in head.parts[::4]:
-                head.parts += (name, COLON, value, CRLF)
-        elif kind == COOKIE:
-            head.cookies.append(value)
-        elif kind == REQUEST_ID:
-            if not head.request_id and _UUID7(value) is not None:
-                head.request_id = value.lower()
-        elif kind == FORWARDING:
-            if head.forwarding is NOTHING:
-                head.forwarding = {}
-            before = head.forwarding.get(name)
-            joined = before is not None and name in (b"x-forwarded-for", b"forwarded", b"tracestate")
-            head.forwarding[name] = before + b", " + value if joined and before is not None else value
-        else:
-            if head.noted is NOTHING:
-                head.noted = {}
-            head.noted[name] = value
-            if kind == NOTED:
-                head.parts += (name, COLON, value, CRLF)
+
+def _rare(head: ReadHead, parts: list[bytes], kind: int, name: bytes, value: bytes) -> None:
+    """The kinds that few requests carry."""
+    if kind == PASS_THROUGH:
+        if _FORMS[name](value) is not None and name not in parts[::4]:
+            parts += (name, COLON, value, CRLF)
+    elif kind == COOKIE:
+        head.cookies.append(value)
+    elif kind == REQUEST_ID:
+        if not head.request_id and _UUID7(value) is not None:
+            head.request_id = value.lower()
+    elif kind == FORWARDING:
+        if head.forwarding is NOTHING:
+            head.forwarding = {}
+        before = head.forwarding.get(name)
+        joined = before is not None and name in (b"x-forwarded-for", b"forwarded", b"tracestate")
+        head.forwarding[name] = before + b", " + value if joined and before is not None else value
+    else:
+        if head.noted is NOTHING:
+            head.noted = {}
+        head.noted[name] = value
+        if kind == NOTED:
+            parts += (name, COLON, value, CRLF)
 
 
-def _drop_named(head: ReadHead, connection: bytes) -> None:
+def _without_named(parts: list[bytes], connection: bytes) -> list[bytes]:
     """`Connection: x-hop` makes `x-hop` hop-by-hop as well (RFC 9110 section 7.6.1)."""
     named = {token.strip() for token in connection.lower().split(b",")}
-    parts = head.parts
-    head.parts = [
-        part for start in range(0, len(parts), 4) if parts[start] not in named for part in parts[start : start + 4]
-    ]
+    return [part for start in range(0, len(parts), 4) if parts[start] not in named for part in parts[start : start + 4]]
+
+
+def _bearer(value: bytes) -> bytes:
+    return value[7:].strip() if value[:7] == b"Bearer " or value[:7].lower() == b"bearer " else b""
 
 
 def new_request_id() -> bytes:

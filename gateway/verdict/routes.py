@@ -8,11 +8,16 @@ from enum import Enum
 from typing import NamedTuple
 
 from coffee_core.domain.plan import Plan
+from coffee_core.wire.target import canonical_path
 
 SERVICE = re.compile(rb"[a-z0-9]+(?:-[a-z0-9]+)*-service").fullmatch
 ANY_SERVICE = "*-service"
 KNOWN_SERVICES = 256
 """Names that the table remembers as services; further ones are matched each time."""
+PATHS = 4096
+"""Paths that the table remembers with their methods; when there are so many all are forgotten."""
+LONGEST = 128
+"""Bytes of a path that is remembered."""
 
 
 class Access(Enum):
@@ -111,6 +116,14 @@ class NoRoute(NamedTuple):
 NOT_THERE = NoRoute(frozenset())
 
 
+class Found(NamedTuple):
+    """Where a request goes."""
+
+    route: Route | NoRoute
+    path: bytes
+    """By which its upstream knows it: that one is decided about."""
+
+
 class RouteTable:
     """Routes in order: of those that match path and method the first is taken."""
 
@@ -129,9 +142,22 @@ class RouteTable:
                 if _first(route.pattern.encode()) in ((first, general) if own else (first,))
             )
         self._services = [route for route in self.routes if _first(route.pattern.encode()) == general]
+        self._met: dict[tuple[bytes, bytes], Found] = {}
 
-    def find(self, method: bytes, path: bytes) -> tuple[Route | NoRoute, bytes]:
-        """The route of a normalised path, and the path by which its upstream knows it: that one is decided about."""
+    def route(self, method: bytes, path: bytes) -> Found:
+        """The route of a path as it was sent; `WireError` 400 for one that has no single meaning. Remembered: programs
+        ask for the same resources."""
+        found = self._met.get((method, path))
+        if found is None:
+            found = self.find(method, canonical_path(path))
+            if len(path) <= LONGEST:
+                if len(self._met) >= PATHS:
+                    self._met.clear()
+                self._met[method, path] = found
+        return found
+
+    def find(self, method: bytes, path: bytes) -> Found:
+        """The route of a canonical path."""
         end = path.find(b"/", 1)
         first = path[1:] if end < 0 else path[1:end]
         real = self._aliases.get(first)
@@ -149,9 +175,9 @@ class RouteTable:
             elif path not in (exact, exact + b"/"):
                 continue
             if not route.methods or method in route.methods:
-                return NOT_THERE if route.access is Access.CLOSED else route, path
+                return Found(NOT_THERE if route.access is Access.CLOSED else route, path)
             allowed |= route.methods
-        return NoRoute(allowed), path
+        return Found(NoRoute(allowed), path)
 
     def _service(self, first: bytes) -> tuple[_Rule, ...]:
         if len(first) > 64 or SERVICE(first) is None:

@@ -142,7 +142,7 @@ def settings(identity: Identity, redis_url: str | None, **changed: Any) -> Gatew
         "identity_url": identity.url,
         "redis_url": redis_url,
         "canary_seconds": 0.05,
-        "link_doubt_seconds": 0.3,
+        "link_doubt_seconds": 10.0,  # a busy machine must not look like a broken link
         "redis_timeout_seconds": 0.3,
         "address_burst": 1_000_000,
         "partner_rate_free": 100_000,

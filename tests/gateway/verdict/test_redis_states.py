@@ -56,7 +56,7 @@ async def test_a_slow_redis_delays_those_who_need_it_up_to_the_bound_and_nobody_
 async def test_a_redis_that_restarts_is_found_again_and_nothing_is_believed_in_between(
     identity: Identity, valkey: Valkey
 ) -> None:
-    async with rig.running(rig.settings(identity, valkey.url, doubt_seconds=0.3)) as built:
+    async with rig.running(rig.settings(identity, valkey.url, doubt_seconds=0.3, link_doubt_seconds=0.3)) as built:
         stays, leaves = User(identity), User(identity)
         for user in (stays, leaves):
             await forwarded(built, request(TARGET, user.bearer()))

@@ -78,7 +78,7 @@ async def test_a_revocation_holds_within_the_bound_when_the_push_is_lost(
 ) -> None:
     async with (
         Cable(redis_url) as cable,
-        rig.running(rig.settings(identity, cable.url, doubt_seconds=0.5)) as built,
+        rig.running(rig.settings(identity, cable.url, doubt_seconds=0.5, link_doubt_seconds=0.3)) as built,
     ):
         user = User(identity)
         head = request(TARGET, user.bearer())
@@ -155,7 +155,7 @@ async def test_both_gone_the_known_go_on_and_the_unknown_get_503(redis_url: str)
     async with (
         Identity.serve() as identity,
         Cable(redis_url) as cable,
-        rig.running(rig.settings(identity, cable.url, doubt_seconds=0.1)) as built,
+        rig.running(rig.settings(identity, cable.url, doubt_seconds=0.1, link_doubt_seconds=0.3)) as built,
     ):
         known, unknown = User(identity), User(identity)
         head = request(TARGET, known.bearer())

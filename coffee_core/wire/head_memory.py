@@ -1,0 +1,62 @@
+"""Whole blocks of header lines that were read before: a program sends the same lines with every request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DOORS: Final = 4096
+"""Blocks of which it is remembered that they were met once."""
+LARGEST: Final = 2048
+"""Bytes of a block; longer ones are read each time."""
+
+
+class KnownHeaders:
+    """What one block says. It is shared by all requests that carry it, so nothing of it may be changed.
+
+    There is nothing in it that frames a body, upgrades or closes the connection: such heads are read each time.
+    """
+
+    __slots__ = ("headers", "host", "note", "special")
+
+    def __init__(self, headers: list[tuple[bytes, bytes]], special: dict[bytes, bytes], host: bytes) -> None:
+        self.headers = headers
+        self.special = special
+        self.host = host
+        self.note: object = None
+        """What a reader further in has made of these headers: it depends on them alone, and is made once."""
+
+
+class HeadMemory:
+    """Blocks that were met at least twice, by their bytes.
+
+    Bounded: `most` blocks of up to `LARGEST` bytes; when there are so many all are forgotten, and `forget` is called
+    every now and then: a block may hold a token. Requests that differ in one header each time (a trace, a digest) cost
+    a look-up and never take room.
+    """
+
+    __slots__ = ("_doors", "_most", "known")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._doors = [0] * DOORS
+        self.known: dict[bytes, KnownHeaders] = {}
+        """By the bytes after the request line, the empty line included; look here before `meet`."""
+
+    def meet(
+        self, block: bytes, headers: list[tuple[bytes, bytes]], special: dict[bytes, bytes], host: bytes
+    ) -> KnownHeaders | None:
+        """A block that is not known: from the second time on it is."""
+        if len(block) > LARGEST:
+            return None
+        mark = hash(block)
+        if self._doors[mark % DOORS] != mark:
+            self._doors[mark % DOORS] = mark
+            return None
+        if len(self.known) >= self._most:
+            self.known.clear()
+        known = self.known[block] = KnownHeaders(headers, special, host)
+        return known
+
+    def forget(self) -> None:
+        """All of them; who is still there is known again after two requests."""
+        self.known.clear()

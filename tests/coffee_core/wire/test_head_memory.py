@@ -1,0 +1,82 @@
+"""A head that is remembered is read as it would be if it were not."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coffee_core.wire.errors import WireError
+from coffee_core.wire.head import RequestHead, read_request_head
+from coffee_core.wire.head_memory import LARGEST, HeadMemory
+from coffee_core.wire.header_lines import HeaderLines
+from tests.coffee_core.wire.test_second_opinion import LINES, METHODS, SPACES, TARGETS, VERSIONS, whole
+
+FIELDS = sorted({*RequestHead.__slots__, "headers", "special"} - {"known"})
+HEADS = st.lists(
+    st.tuples(METHODS, SPACES, TARGETS, SPACES, VERSIONS, st.just(b"\r\n"), LINES, st.just(b"\r\n\r\n")).map(b"".join)
+    | st.sampled_from(
+        [
+            b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET /b?c HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET /a HTTP/1.0\r\nhost: a\r\n\r\n",
+            b"GET http://b/a HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET /a HTTP/1.1\r\nhost: a\r\nconnection: keep-alive\r\n\r\n",
+            b"GET /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+            b"GET /a HTTP/1.1\r\n\r\n",
+        ]
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def read(block: bytes, memory: HeadMemory | None) -> list[object] | tuple[int, str]:
+    try:
+        head = read_request_head(block, HeaderLines(4), max_line=100, max_headers=10, memory=memory)
+    except WireError as error:
+        return error.status, error.detail
+    return [getattr(head, name) for name in FIELDS]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(HEADS)
+def test_memory_changes_no_reading(sent: list[bytes]) -> None:
+    memory = HeadMemory(3)
+    for head in sent * 3:
+        block = whole(head)
+        if block is not None:
+            assert read(block, memory) == read(block, None)
+
+
+def known(block: bytes, memory: HeadMemory) -> bool:
+    return read_request_head(block, HeaderLines(4), max_line=100, max_headers=100, memory=memory).known is not None
+
+
+def test_the_second_time_is_remembered_and_the_first_takes_no_room() -> None:
+    memory = HeadMemory(3)
+    block = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+    assert not known(block, memory)
+    assert not memory.known
+    assert known(block, memory)
+    assert known(b"GET /other HTTP/1.1\r\nhost: a\r\n\r\n", memory)
+    assert len(memory.known) == 1
+
+
+def test_what_frames_a_body_upgrades_or_closes_is_read_each_time() -> None:
+    memory = HeadMemory(3)
+    for line in (b"content-length: 5", b"transfer-encoding: chunked", b"connection: close", b"expect: 100-continue"):
+        block = b"POST / HTTP/1.1\r\nhost: a\r\n%b\r\n\r\n" % line
+        assert not any(known(block, memory) for _ in range(3))
+    assert not memory.known
+
+
+def test_memory_is_bounded_in_number_and_size_and_forgets_when_told() -> None:
+    memory = HeadMemory(3)
+    for number in range(50):
+        block = b"GET / HTTP/1.1\r\nhost: a\r\nx: %d\r\n\r\n" % number
+        assert [known(block, memory) for _ in range(2)] == [False, True]
+        assert len(memory.known) <= 3
+    large = b"GET / HTTP/1.1\r\nhost: a\r\nx: %b\r\n\r\n" % (b"x" * LARGEST)
+    assert not any(known(large, memory) for _ in range(3))
+    memory.forget()
+    assert not memory.known
