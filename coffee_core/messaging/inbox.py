@@ -52,7 +52,7 @@ class PostgresInbox:
                 )
                 return bool(await statement.fetch(handler, id))
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                raise translate(error) from error
+                raise connection.translated(error) from error
 
     async def forget(self, days: float) -> int:
         """Forget what was handled longer ago; answers how many."""

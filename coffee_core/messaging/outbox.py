@@ -12,7 +12,6 @@ import orjson
 
 from coffee_core.domain.errors import UnavailableError
 from coffee_core.messaging.message import Message
-from coffee_core.persistence.errors import translate
 from coffee_core.persistence.pool import Pool, PostgresTransaction
 from coffee_core.persistence.unit_of_work import UnitOfWork
 
@@ -78,9 +77,8 @@ class Outbox:
     async def store(self, work: UnitOfWork, messages: list[Message]) -> None:
         """Insert in the transaction of `work`, in this order."""
         async with work.lock:
-            transaction = cast("PostgresTransaction", await work.join(self._pool))
+            connection = cast("PostgresTransaction", await work.join(self._pool)).connection
             try:
-                connection = transaction.connection
                 statement = connection.statements.get(_INSERT) or await connection.prepare(
                     _INSERT, _INSERT, self._pool.settings.statements_per_connection
                 )
@@ -94,7 +92,7 @@ class Outbox:
                     [message.body.decode() for message in messages],
                 )
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                raise translate(error) from error
+                raise connection.translated(error) from error
 
     def start(self) -> None:
         """Begin to wake relays."""

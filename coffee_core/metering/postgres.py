@@ -16,7 +16,6 @@ from coffee_core.metering.ledger import Activity, Charge, Clock, Fresh, Standing
 from coffee_core.metering.periods import next_reset
 from coffee_core.metering.statements import Statements
 from coffee_core.metering.tables import COUNTED, UsageTables
-from coffee_core.persistence.errors import translate
 from coffee_core.persistence.pool import Connection, Pool, PostgresTransaction
 from coffee_core.persistence.unit_of_work import current_work
 
@@ -137,7 +136,7 @@ class PostgresLedger:
             )
             return cast("Sequence[Any]", await statement.fetch(*values))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise translate(error) from error
+            raise connection.translated(error) from error
 
 
 def _once_key(use: Use) -> str | None:

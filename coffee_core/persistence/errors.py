@@ -62,6 +62,8 @@ def translate(error: Exception) -> Exception:
 
     Values are never repeated: the detail of a driver's error may hold another caller's.
     """
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return UnavailableError("a table has changed since the statement was prepared: try again", retry_after=0)
     if isinstance(error, asyncpg.PostgresError):
         state: str = getattr(error, "sqlstate", None) or ""
         make = BY_STATE.get(state) or BY_CLASS.get(state[:2])

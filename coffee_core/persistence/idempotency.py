@@ -90,7 +90,7 @@ class PostgresIdempotency:
                 )
                 return cast("Sequence[Any]", await statement.fetch(*values))
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                raise translate(error) from error
+                raise connection.translated(error) from error
 
     async def forget(self, hours: float) -> int:
         """Forget what was stored longer ago; answers how many."""

@@ -29,19 +29,30 @@ log = logging.getLogger(__name__)
 class Connection:
     """One connection and what is prepared on it. `raw` is asyncpg's, which has no types."""
 
-    __slots__ = ("connected", "raw", "statements")
+    __slots__ = ("_prepared", "connected", "raw", "statements")
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
         self.connected = connected(raw)
         self.statements: dict[Hashable, Prepared] = {}
+        self._prepared = 0
 
     async def prepare(self, key: Hashable, sql: str, limit: int) -> Prepared:
         """The prepared statement for `key`, made now."""
         if len(self.statements) >= limit:
             self.statements.clear()  # asyncpg closes each at its server once nothing refers to it
-        statement = self.statements[key] = Prepared(self.raw, await self.raw.prepare(sql))
+        self._prepared += 1
+        # named: without a name, and without asyncpg's own cache, the text is sent and parsed with every execution
+        raw = await self.raw.prepare(sql, name=f"coffee_{self._prepared}")
+        statement = self.statements[key] = Prepared(self.raw, raw)
         return statement
+
+    def translated(self, error: Exception) -> Exception:
+        """The domain error for what a statement on this connection raised. Where a table has changed since statements
+        were prepared, they are prepared anew."""
+        if isinstance(error, asyncpg.InvalidCachedStatementError):
+            self.statements.clear()
+        return translate(error)
 
     def retire(self) -> None:
         """Count as closed when it is given back: what the driver knows of the server's types is not true any more."""

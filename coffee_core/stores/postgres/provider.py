@@ -123,6 +123,10 @@ class PostgresDaoProvider(DaoProvider[EntityT, IdT]):
             prepared = connection.statements.get(statement) or await self._prepare(connection, statement)
             arguments = values if statement.as_given else statement.arguments(values)
             rows: Sequence[Row] = await prepared.run(arguments, "", 0, False, None)
+        except asyncpg.InvalidCachedStatementError as error:  # refused before it ran
+            connection.translated(error)
+            pool.give(connection)
+            return await self.run(plan, values)
         except _DRIVER_ERRORS as error:
             pool.give(connection)
             raise translate(error) from error
@@ -148,7 +152,7 @@ class PostgresDaoProvider(DaoProvider[EntityT, IdT]):
                 prepared = connection.statements.get(statement) or await self._prepare(connection, statement)
                 rows: Sequence[Row] = await prepared.run(statement.arguments(values), "", 0, False, None)
             except _DRIVER_ERRORS as error:
-                raise translate(error) from error
+                raise connection.translated(error) from error
             except asyncpg.OutdatedSchemaCacheError:
                 connection.retire()
                 raise
