@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, cast
 
+import httpx2
 import orjson
 
 from coffee_core.domain.envelope import EnvelopeModel, Status
 from coffee_core.domain.ids import EntryT
 from coffee_core.rest.fields import describe, gates_of
 from coffee_core.rest.patch import partial_model
+
+_PREVIOUS = re.compile(r'[?&]cursor=([\w-]+)[^>]*>; rel="prev"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,12 @@ class EntryReader(Generic[EntryT]):
             status=status,
         )
 
+    def page(self, answer: httpx2.Response, *, partly: bool = False) -> EnvelopeModel[EntryT]:
+        """A page of a search, with the cursor of the page before it."""
+        envelope = self.envelope(answer.content, partly=partly)
+        envelope.status.previous_cursor = _previous(answer.headers.get("link", ""))
+        return envelope
+
     def locked(self, status: Status) -> frozenset[str]:
         """The names of the fields that were locked."""
         return frozenset(self._wire.get(wire, wire) for wire in status.locked_fields or ())
@@ -76,3 +86,9 @@ class EntryReader(Generic[EntryT]):
     def wire_names(self, fields: Sequence[str]) -> str:
         """For the parameter `fields`."""
         return ",".join(self.names.get(name, name) for name in fields)
+
+
+def _previous(link: str) -> str | None:
+    """The cursor of the page before, of a Link header as a module writes it."""
+    found = _PREVIOUS.search(link)
+    return None if found is None else found[1]

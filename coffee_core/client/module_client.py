@@ -142,7 +142,8 @@ class ModuleClient(Generic[EntryT, IdT]):
         text: str | None = None,
         fields: Sequence[str] | None = None,
     ) -> EnvelopeModel[EntryT]:
-        """One page. Next one: the same call with `cursor=answer.status.next_cursor`."""
+        """One page. The next one: the same call with `cursor=answer.status.next_cursor`; the one before a page that a
+        cursor led to: with `cursor=answer.status.previous_cursor`."""
         query = {**self._order(sort_by, descending=descending), "size": str(size), "count": count.value}
         query |= self._fields(fields)
         for name, value in (("page", page), ("cursor", cursor), ("q", text)):
@@ -154,7 +155,7 @@ class ModuleClient(Generic[EntryT, IdT]):
                 idempotency_key=str(uuid.uuid4()),  # where a search costs something, one sent again costs once
             )
         )  # fmt: skip
-        return self._reader.envelope(answer.content, partly=fields is not None)
+        return self._reader.page(answer, partly=fields is not None)
 
     async def every(
         self,

@@ -12,13 +12,15 @@ from coffee_core.domain.ids import EntryT
 
 
 class Status(BaseModel):
-    """How it went. `locked_fields` names what the caller's plan hides."""
+    """How it went. `locked_fields` names what the caller's plan hides. `previous_cursor` is not in the body: a client
+    finds it in the header `Link`."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     status: str = "SUCCESS"
     message: str = ""
     next_cursor: str | None = None
+    previous_cursor: str | None = None
     locked_fields: Sequence[str] | None = None
 
 

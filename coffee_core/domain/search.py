@@ -146,17 +146,21 @@ class CountMode(StrEnum):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """The place after a row: its sort value and its id."""
+    """A place between two rows, and the way that is read from it: right behind the row of this sort value and id, or
+    right `before` it, onwards or `backwards`. The row itself may be gone."""
 
     sort_value: object
     id: object
+    before: bool = False
+    backwards: bool = False
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """One page of what matches `where`.
 
-    With `after` the page starts behind that row (keyset paging, right while rows are inserted); else at
-    (`page` - 1) * `size`. `fields` narrows what is read; `text` is the free-text search.
+    With `after` the page starts at that place (keyset paging, right while rows are inserted), or ends there if it is
+    read backwards; else it starts at (`page` - 1) * `size`. Its rows are in the order of the sort either way. `fields`
+    narrows what is read; `text` is the free-text search.
     """
 
     where: Node = EVERYTHING

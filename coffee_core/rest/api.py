@@ -194,7 +194,7 @@ class Api(Generic[EntryT, EntityT, IdT]):
         if (held.sort_by, held.descending, held.text) != (query.sort_by, descending, text):
             raise other_search()
         value = None if held.sort_value is None else sort_field.read(held.sort_value)
-        return replace(query, after=Cursor(value, self._read_id(held.id))), filters
+        return replace(query, after=Cursor(value, self._read_id(held.id), held.before, held.backwards)), filters
 
     def _scope(self) -> bytes:
         """What a cursor is good within."""
@@ -243,13 +243,16 @@ class Api(Generic[EntryT, EntityT, IdT]):
             query = self._count_preferred(request, query, preferred)
         envelope = await self.service.search(query)
         self.searched(request, query, filters, envelope)
-        place, total = envelope.page.next, envelope.total
-        cursor = None if place is None else self._cursors.encode(place, query, filters, self._scope())
+        page, total = envelope.page, envelope.total
+        cursor, back = [
+            None if place is None else self._cursors.encode(place, query, filters, self._scope())
+            for place in (page.next, page.previous)
+        ]
         response = Response(200, envelope.encode(cursor))
-        more = place is not None and (
+        more = cursor is not None and (
             total is None or query.count is not CountMode.EXACT or query.page * query.size < total
         )
-        link = link_header(request.path, request.query, query, more=more, cursor=cursor)
+        link = link_header(request.path, request.query, query, more=more, cursor=cursor, back=back)
         if link is not None:
             response.headers.append((b"link", link))
         if preferred is not None:

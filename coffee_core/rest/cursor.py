@@ -19,7 +19,8 @@ FILTERS_HELD = 1024
 
 
 class Held(NamedTuple):
-    """What a cursor holds, as JSON has it. `filters`: the list as the caller sent it, or the digest of a longer one."""
+    """What a cursor holds, as JSON has it. `filters`: the list as the caller sent it, or the digest of a longer one.
+    The last two are left out where both are false, as they are in every cursor that leads on."""
 
     sort_value: object
     id: object
@@ -27,6 +28,8 @@ class Held(NamedTuple):
     descending: bool
     filters: list[object] | str
     text: str | None
+    before: bool = False
+    backwards: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -48,9 +51,10 @@ class CursorCodec:
         return hmac.digest(self._key, b"\0".join((payload, scope)), "sha256")[:TAG_BYTES]
 
     def encode(self, place: Cursor, query: SearchQuery, filters: list[object], scope: bytes) -> str:
-        """The place after a row of `query`, whose filters came as `filters`."""
+        """A place among the rows of `query`, whose filters came as `filters`."""
         kept = filters if not filters or len(_encode(filters)) <= FILTERS_HELD else _digest(filters)
-        payload = _encode((place.sort_value, place.id, query.sort_by, query.descending, kept, query.text))
+        held: tuple[object, ...] = (place.sort_value, place.id, query.sort_by, query.descending, kept, query.text)
+        payload = _encode((*held, place.before, place.backwards) if place.before or place.backwards else held)
         return base64.urlsafe_b64encode(self._tag(payload, scope) + payload).decode().rstrip("=")
 
     def decode(self, text: str, scope: bytes) -> Held:

@@ -195,7 +195,10 @@ class Dao(Generic[EntityT, IdT]):
             extra = () if query.fields is None or query.sort_by in query.fields else (query.sort_by,)
             projection = self.projection(query.fields, extra)
         plan, values = self._search_plan(query, projection, context)
-        return Rows(projection, await self.provider.run(plan, values))
+        rows = await self.provider.run(plan, values)
+        if query.after is not None and query.after.backwards:
+            rows = rows[::-1]
+        return Rows(projection, rows)
 
     def _search_plan(
         self, query: SearchQuery, projection: Projection, context: RequestContext
@@ -204,8 +207,8 @@ class Dao(Generic[EntityT, IdT]):
         text = query.text is not None
         where = split(query.where, values)
         cursor = query.after
-        after = "none" if cursor is None else "null" if cursor.sort_value is None else "value"
-        key = ("search", where, query.sort_by, query.descending, after, projection, text)
+        place = None if cursor is None else (cursor.sort_value is None, cursor.before, cursor.backwards)
+        key = ("search", where, query.sort_by, query.descending, place, projection, text)
         plan = self._plans.get(key)
         if plan is None:
             self.refuse_locked({*columns_of(where), query.sort_by}, context.plan)
@@ -215,7 +218,9 @@ class Dao(Generic[EntityT, IdT]):
                     projection.columns,
                     self._within(self._with_text(where, context.plan) if text else where),
                     (query.sort_by, query.descending),
-                    after,  # type: ignore[arg-type]  # the conditional above yields exactly the three literals
+                    "none" if cursor is None else "null" if cursor.sort_value is None else "value",
+                    before=cursor is not None and cursor.before,
+                    backwards=cursor is not None and cursor.backwards,
                     offset=cursor is None,
                 ),
             )

@@ -65,6 +65,11 @@ class SelectShape(NamedTuple):
     order: tuple[str, bool] | None = None
     """Sort column and whether descending; ties by id in the same direction, NULLs last."""
     after: Literal["none", "value", "null"] = "none"
+    """The place to read from: right behind the row with that sort value ("null": without one) and id."""
+    before: bool = False
+    """The place is right before that row instead."""
+    backwards: bool = False
+    """Read from the place towards the first row: the nearest rows, answered the nearest first."""
     offset: bool = False
     for_update: bool = False
     each: str = ""

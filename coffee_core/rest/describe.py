@@ -65,8 +65,8 @@ def search_parameters(page_size: int, page_size_max: int) -> tuple[Parameter, ..
         Parameter(name="size", where="query", type=int, minimum=1, maximum=page_size_max, default=page_size),
         Parameter(
             name="cursor", where="query",
-            description="`status.nextCursor` of the page before, instead of page. It holds filters, text and sorting: "
-            "they may be left out beside it.",
+            description="`status.nextCursor` of the page before (or that of the `Link` to the page before this one), "
+            "instead of page. It holds filters, text and sorting: they may be left out beside it.",
         ),
         Parameter(name="count", where="query", enum=tuple(CountMode), description="How totalCount is found."),
         FIELDS,

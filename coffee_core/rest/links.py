@@ -12,7 +12,9 @@ _PLAIN = re.compile(rb"[A-Za-z0-9_.~=&,-]*").fullmatch
 PLACES = (b"page=", b"cursor=")
 
 
-def link_header(path: str, query: bytes, search: SearchQuery, *, more: bool, cursor: str | None) -> bytes | None:
+def link_header(
+    path: str, query: bytes, search: SearchQuery, *, more: bool, cursor: str | None, back: str | None
+) -> bytes | None:
     """For a page of `search` that was asked for at `path`. By number where the caller asked by number, else by cursor.
 
     A search by POST is sent again with the same body; beside a cursor it may be left out. None: there is one page.
@@ -25,9 +27,11 @@ def link_header(path: str, query: bytes, search: SearchQuery, *, more: bool, cur
             return None
         rest = _without_place(query)
         return ", ".join([f'<{path}?{rest}page={at}>; rel="{rel}"' for rel, at in pages]).encode()
-    if cursor is None:
+    places = [(rel, place) for rel, place in (("next", cursor), ("prev", back)) if place is not None]
+    if not places:
         return None
-    return f'<{path}?{_without_place(query)}cursor={cursor}>; rel="next"'.encode()
+    rest = _without_place(query)
+    return ", ".join([f'<{path}?{rest}cursor={place}>; rel="{rel}"' for rel, place in places]).encode()
 
 
 def _without_place(query: bytes) -> str:

@@ -14,7 +14,7 @@ from coffee_core.domain.errors import NotFoundError, PlanError
 from coffee_core.domain.event import Delivery, Event, EventSink
 from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.domain.plan import Plan
-from coffee_core.domain.search import Cursor, SearchQuery
+from coffee_core.domain.search import SearchQuery
 from coffee_core.rest.announcing import Change, tell
 from coffee_core.rest.dao import Dao
 from coffee_core.rest.encoding import EntriesEncoder, RowsEncoder, rows_encoder
@@ -256,9 +256,8 @@ class Manager(Generic[EntryT, EntityT, IdT]):
             page.key = found[0][projection.id_at]
             if projection.version_at >= 0:
                 page.version = found[0][projection.version_at]
-        elif query is not None and len(found) == query.size:
-            last = found[-1]
-            page.next = Cursor(last[projection.columns.index(query.sort_by)], last[projection.id_at])
+        elif query is not None and (query.after is not None or len(found) == query.size):
+            page.lies_at(query, projection, found)
         return page
 
     def _new_encoder(self, key: tuple[Projection, bool]) -> RowsEncoder:

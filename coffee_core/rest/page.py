@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic
 
+from msgspec.structs import replace
+
 from coffee_core.domain.ids import EntryT
-from coffee_core.domain.search import Cursor
+from coffee_core.domain.search import Cursor, SearchQuery
+from coffee_core.rest.dao_provider import Row
+from coffee_core.rest.rows import Projection
 
 
 class Page(Generic[EntryT]):
-    """`version` and `key` (the id) are those of a single record. `next` is the place after the last one,
-    if there may be more."""
+    """`version` and `key` (the id) are those of a single record. `next` and `previous` are the places where the pages
+    behind and before it begin, if there may be such."""
 
-    __slots__ = ("count", "encode", "entries", "key", "next", "version")
+    __slots__ = ("count", "encode", "entries", "key", "next", "previous", "version")
 
     def __init__(
         self,
@@ -23,7 +27,6 @@ class Page(Generic[EntryT]):
         *,
         version: int | None = None,
         key: object = None,
-        next_place: Cursor | None = None,
     ) -> None:
         self.count = count
         self.entries = entries
@@ -32,7 +35,20 @@ class Page(Generic[EntryT]):
         """Makes the records as a JSON array."""
         self.version = version
         self.key = key
-        self.next = next_place
+        self.next: Cursor | None = None
+        self.previous: Cursor | None = None
+
+    def lies_at(self, query: SearchQuery, projection: Projection, rows: Sequence[Row]) -> None:
+        """It is what `query` found. Where it was begun from one turns round; beyond its other end there may be more
+        where it is full."""
+        begun, beyond = query.after, None
+        backwards = begun is not None and begun.backwards
+        if len(rows) == query.size:
+            last = rows[0 if backwards else -1]
+            sort_value = last[projection.columns.index(query.sort_by)]
+            beyond = Cursor(sort_value, last[projection.id_at], before=backwards, backwards=backwards)
+        turned = None if begun is None else replace(begun, backwards=not backwards)
+        self.previous, self.next = (beyond, turned) if backwards else (turned, beyond)
 
 
 class Envelope(Generic[EntryT]):

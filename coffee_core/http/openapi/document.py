@@ -63,7 +63,7 @@ def document(mounts: Iterable[Mount], *, title: str = "Coffee", plan: Plan | Non
                 "ETag": {"schema": {"type": "string"}, "description": "The record's version, for If-Match."},
                 "Link": {
                     "schema": {"type": "string"},
-                    "description": "RFC 8288: next, and (where pages are asked for by number) prev and first.",
+                    "description": "RFC 8288: next and prev, and (where pages are asked for by number) first.",
                 },
                 "Location": {"schema": {"type": "string", "format": "uri-reference"}, "description": "The new record."},
                 "RetryAfter": {"schema": {"type": "integer"}, "description": "Seconds."},

@@ -25,7 +25,7 @@ ENVELOPE: Final[Schema] = {
         "properties": {
             "status": {"type": "string", "const": "SUCCESS"},
             "message": {"type": "string"},
-            "nextCursor": {"type": ["string", "null"], "description": "Where the next page begins; null at the end."},
+            "nextCursor": {"type": ["string", "null"], "description": "Where the next page begins; absent at the end."},
             "lockedFields": {
                 "type": ["array", "null"],
                 "items": {"type": "string"},

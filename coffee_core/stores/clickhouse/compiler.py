@@ -61,14 +61,14 @@ class Compiler:
         query = self.rows(shape.columns, shape.where, Binds())
         if shape.order is None:
             return query
-        binds, (name, descending) = query.binds, shape.order
+        binds, name, descending = query.binds, shape.order[0], shape.order[1] != shape.backwards
         if name in self._model.json:
             raise InputError(f"{name!r} is a JSON document: rows cannot be sorted by it")
         sql = query.sql
         if shape.after != "none":
-            sql += f" AND {self._behind(shape, name, descending, binds)}"
+            sql += f" AND {self._beyond(shape, name, binds, descending=descending)}"
         way = "DESC" if descending else "ASC"
-        sql += f" ORDER BY {self._ordered(name)} {way} NULLS LAST"
+        sql += f" ORDER BY {self._ordered(name)} {way} NULLS {'FIRST' if shape.backwards else 'LAST'}"
         if name != self._id_column:
             sql += f", {self._ordered(self._id_column)} {way}"
         sql += f" LIMIT {binds.parameter(binds.value(_count), 'UInt64', _at_most)}"
@@ -86,17 +86,21 @@ class Compiler:
         value = binds.scalar(self._model.readers[name], form.sent_as, form.send)
         return form.ordered.format(form.bound.format(value))
 
-    def _behind(self, shape: SelectShape, name: str, descending: bool, binds: Binds) -> str:
+    def _beyond(self, shape: SelectShape, name: str, binds: Binds, *, descending: bool) -> str:
+        """What is read from the shape's place on; `descending`: on the way that is read."""
         than = "<" if descending else ">"
+        of_id = f"{than}=" if shape.before != shape.backwards else than  # with the place's own row, or without
         here, id_here = self._ordered(name), self._ordered(self._id_column)
         column: Column[Any] = self._model.columns[name]
+        unknown, known = f"isNull({identifier(name)})", f"isNotNull({identifier(name)})"
         if shape.after == "null":
-            return f"(isNull({identifier(name)}) AND {id_here} {than} {self._place(self._id_column, binds)})"
+            by_id = f"({unknown} AND {id_here} {of_id} {self._place(self._id_column, binds)})"
+            return f"({by_id} OR {known})" if shape.backwards else by_id
         value, id_value = self._place(name, binds), self._place(self._id_column, binds)
         if name == self._id_column:  # both values are the id
-            return f"({here} {than} {value} AND {id_here} {than} {id_value})"
-        behind = f"{here} {than} {value} OR ({here} = {value} AND {id_here} {than} {id_value})"
-        return f"({behind} OR isNull({identifier(name)}))" if column.nullable else f"({behind})"
+            return f"({here} {of_id} {value} AND {id_here} {of_id} {id_value})"
+        beyond = f"{here} {than} {value} OR ({here} = {value} AND {id_here} {of_id} {id_value})"
+        return f"({beyond} OR {unknown})" if column.nullable and not shape.backwards else f"({beyond})"
 
 
 def _at_most(value: int | None) -> int:

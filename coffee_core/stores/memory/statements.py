@@ -101,7 +101,16 @@ def _select(model: MemoryModel, id_column: str, shape: SelectShape) -> Run:
         found = in_order(matching(rows, read), name, id_column, descending=descending)
         if shape.after != "none":
             place = (read[-2] if shape.after == "value" else None, read[-1])
-            found = [row for row in found if _is_behind(row, place, name, id_column, descending=descending)]
+            found = [
+                row for row in found
+                if shape.backwards
+                != (
+                    _is_behind(row, place, name, id_column, descending=descending)
+                    or (shape.before and place == (row[name], row[id_column]))
+                )
+            ]  # fmt: skip
+            if shape.backwards:
+                found.reverse()
         if shape.each and limit is not None:
             return [answer(row) for row in _first_of_each(found, shape.each, _not_negative(limit))]
         end = None if limit is None else skip + _not_negative(limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import sqlalchemy
 from sqlalchemy import BigInteger, Boolean, Column, Float, Table, Text, and_, bindparam, func, or_
@@ -50,6 +50,13 @@ COMPARISONS: dict[FilterType, Comparison] = {
     FilterType.ILIKE: lambda c, v: c.ilike(v),
 }
 
+BEYOND: dict[tuple[bool, bool], FilterType] = {
+    (False, False): FilterType.GT,
+    (False, True): FilterType.GTE,
+    (True, False): FilterType.LT,
+    (True, True): FilterType.LTE,
+}
+"""What is read from a place on: by whether the way leads downwards, and whether the place's own row is part of it."""
 
 # Any: SQLAlchemy's type objects share no useful base with a type parameter of their own
 JSON_TYPES: dict[JsonKind, tuple[str, Any]] = {
@@ -123,13 +130,13 @@ class Compiler:
             statement = statement.with_for_update()
         if shape.order is None:
             return statement
-        name, descending = shape.order
+        name, descending = shape.order[0], shape.order[1] != shape.backwards
         if shape.after != "none":
-            statement = statement.where(self._behind(name, descending, shape.after, binds))
+            statement = statement.where(self._beyond(shape, name, binds, descending=descending))
         sort, id_column = ordered(self._column(name)), ordered(self._column(self.id_column))
         by: list[ColumnElement[Any]] = [sort.desc() if descending else sort]
         if self._column(name).nullable:
-            by = [by[0].nulls_last()]
+            by = [by[0].nulls_first() if shape.backwards else by[0].nulls_last()]
         if name != self.id_column:
             by.append(id_column.desc() if descending else id_column)
         if shape.each:
@@ -144,21 +151,21 @@ class Compiler:
         few = numbered.c.place_in_group <= binds.next_of(BigInteger())
         return _sql.select(*[numbered.c[name] for name in shape.columns]).where(few).order_by(place.name)
 
-    def _behind(
-        self, name: str, descending: bool, after: Literal["value", "null"], binds: _Binds
-    ) -> ColumnElement[bool]:
+    def _beyond(self, shape: SelectShape, name: str, binds: _Binds, *, descending: bool) -> ColumnElement[bool]:
+        """What is read from the shape's place on; `descending`: on the way that is read."""
         column = self._column(name)
         sort, id_column = ordered(column), ordered(self._column(self.id_column))
-        if after == "null":
-            id_value = binds.next(self._column(self.id_column))
-            return and_(column.is_(None), id_column < id_value if descending else id_column > id_value)
+        with_itself = shape.before != shape.backwards
+        reads_on: Any = COMPARISONS[BEYOND[descending, with_itself]]  # of rows of two values too
+        if shape.after == "null":
+            by_id = and_(column.is_(None), reads_on(id_column, binds.next(self._column(self.id_column))))
+            return or_(by_id, column.is_not(None)) if shape.backwards else by_id
         value, id_value = binds.next(column), binds.next(self._column(self.id_column))
         if name == self.id_column:
             # both values are the id; comparing with both keeps the values of every cursor alike
-            return and_(sort < value, sort < id_value) if descending else and_(sort > value, sort > id_value)
-        here, there = _sql.tuple_(sort, id_column), _sql.tuple_(value, id_value)
-        behind: ColumnElement[bool] = here < there if descending else here > there
-        return or_(behind, column.is_(None)) if column.nullable else behind
+            return and_(reads_on(sort, value), reads_on(sort, id_value))
+        beyond = reads_on(_sql.tuple_(sort, id_column), _sql.tuple_(value, id_value))
+        return or_(beyond, column.is_(None)) if column.nullable and not shape.backwards else beyond
 
     def _where(self, shape: NodeShape, binds: _Binds) -> ColumnElement[bool]:
         match shape:

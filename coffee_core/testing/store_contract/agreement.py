@@ -133,6 +133,9 @@ class AgreementContract:
             assert await here.codes(**search, size=100) == expected
             assert await here.count(search["where"], text=search["text"]) == len(expected)
             assert [one.code for page in await here.pages(**search, size=size) for one in page] == expected
+        forth = await here.pages(**searches[0], size=size)
+        back = await here.pages_back(forth, **searches[0], size=size)
+        assert [[one.code for one in page] for page in back] == [[one.code for one in page] for page in forth[:-1]]
 
     @EXAMPLES
     @given(

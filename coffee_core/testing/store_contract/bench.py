@@ -128,6 +128,25 @@ class Bench:
             place = Cursor(getattr(page[-1], query.get("sort_by", "id")), page[-1].id)
         pytest.fail(f"after {MOST_PAGES} pages there are still more: a row comes again")
 
+    async def pages_back(
+        self, forth: Sequence[Sequence[Sample]], where: Node = EVERYTHING, *, size: int, **query: Any
+    ) -> list[list[Sample]]:
+        """The pages before the last of `forth`, in the same order, as a caller would walk them back from there."""
+        pages: list[list[Sample]] = []
+        sort_by = query.get("sort_by", "id")
+        if len(forth) < 2:
+            return pages
+        row = forth[-2][-1]
+        place = Cursor(getattr(row, sort_by), row.id, backwards=True)
+        for _ in range(MOST_PAGES):
+            page = await self.search(SearchQuery(where=where, size=size, after=place, **query))
+            if page:
+                pages.insert(0, page)
+            if len(page) < size:
+                return pages
+            place = Cursor(getattr(page[0], sort_by), page[0].id, before=True, backwards=True)
+        pytest.fail(f"after {MOST_PAGES} pages back there are still more: a row comes again")
+
     async def streamed(self, where: Node = EVERYTHING, **query: Any) -> list[str]:
         """The codes of everything that matches, as an export reads it."""
         async with self.acting():

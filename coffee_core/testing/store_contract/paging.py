@@ -59,7 +59,7 @@ class PagingContract:
     @pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
     @pytest.mark.parametrize("field", ["id", "code", "created_at", *ASCENDING])
     async def test_pages_together_equal_the_whole(self, bench: Bench, field: str, descending: bool) -> None:
-        """By number and by cursor, at every page size."""
+        """By number and by cursor at every page size, and on the way back."""
         values = [*ASCENDING.get(field, []), *ASCENDING.get(field, [])[:2]]
         rows = [{field: value} for value in [*values, None, None, None]] if field in ASCENDING else [{}] * 7
         for row in rows:
@@ -72,6 +72,9 @@ class PagingContract:
             assert [one.code for page in by_cursor for one in page] == whole, size
             by_number = [await bench.codes(**order, page=at, size=size) for at in range(1, len(rows) // size + 3)]
             assert [code for page in by_number for code in page] == whole, size
+        forth = await bench.pages(size=2, **order)
+        back = await bench.pages_back(forth, size=2, **order)
+        assert [[one.code for one in page] for page in back] == [[one.code for one in page] for page in forth[:-1]]
 
     async def test_a_cursor_stays_right_while_rows_come_and_go(self, bench: Bench) -> None:
         for code, rank in (("b", 2), ("d", 4), ("f", 6), ("null", None)):
@@ -84,6 +87,33 @@ class PagingContract:
             await bench.remove(first[1].id)  # the very row that the cursor stands on
         rest = await bench.codes(sort_by="rank", size=10, after=Cursor(4, first[1].id))
         assert rest == ["e", "f", "null"]
+
+    @pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
+    @pytest.mark.parametrize("field", ["id", "title", "rank"])
+    async def test_a_place_is_before_or_behind_its_row_and_read_from_both_ways(
+        self, bench: Bench, field: str, descending: bool
+    ) -> None:
+        for code, value in (("a", 1), ("b", None), ("c", 2), ("d", 2), ("e", None), ("f", 0)):
+            await bench.add(code, rank=value, title=None if value is None else f"t{value}")
+        order: dict[str, Any] = {"sort_by": field, "descending": descending}
+        whole = await bench.search(SearchQuery(**order))
+        codes = [one.code for one in whole]
+        for at, row in enumerate(whole):
+            for before, place in ((True, at), (False, at + 1)):
+                onwards = Cursor(getattr(row, field), row.id, before=before)
+                assert await bench.codes(**order, size=2, after=onwards) == codes[place : place + 2]
+                back = Cursor(getattr(row, field), row.id, before=before, backwards=True)
+                assert await bench.codes(**order, size=2, after=back) == codes[max(0, place - 2) : place]
+
+    async def test_on_the_way_back_too_rows_come_and_go(self, bench: Bench) -> None:
+        for code, rank in (("b", 2), ("d", 4), ("f", 6), ("null", None)):
+            await bench.add(code, rank=rank)
+        *_, last = await bench.search(SearchQuery(sort_by="rank"))
+        await bench.add("c", rank=3)
+        if bench.features.updates:
+            await bench.remove(last.id)  # the very row that the cursor stands on
+        back = Cursor(None, last.id, before=True, backwards=True)
+        assert await bench.codes(sort_by="rank", size=3, after=back) == ["c", "d", "f"]
 
     async def test_a_page_behind_the_last_row_is_empty(self, bench: Bench) -> None:
         await bench.add("a")

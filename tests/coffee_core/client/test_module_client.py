@@ -96,6 +96,11 @@ async def test_filter_expressions_mean_the_same_on_both_sides(books: Books) -> N
     assert found == [6, 5, 4, 3, 2, 1, 0]
     page = await books.search(mine, size=2, page=2, sort_by="pages")
     assert ([book.pages for book in page.data], page.total_count) == ([2, 3], 7)
+    assert page.status.previous_cursor is None  # it was asked for by number
+    first = await books.search(mine, size=2, sort_by="pages")
+    second = await books.search(mine, size=2, sort_by="pages", cursor=first.status.next_cursor)
+    back = await books.search(mine, size=2, sort_by="pages", cursor=second.status.previous_cursor)
+    assert (back.data, first.status.previous_cursor) == (first.data, None)
 
 
 async def test_problems_come_back_as_the_errors_that_made_them(books: Books, base_url: str) -> None:

@@ -161,11 +161,60 @@ async def test_the_link_header_leads_through_the_pages(caller: Caller, books: Bo
         response = await caller.call(books.search, query=query)
         found += json.loads(response.body)["count"]
         following = links(response)
-        if not following:
+        if "next" not in following:
             break
-        assert following.keys() == {"next"}
+        assert following.keys() == ({"next", "prev"} if found > 2 else {"next"})
         query = following["next"].partition("?")[2]
     assert found == 5
+
+
+async def walk(caller: Caller, books: Books, query: str, rel: str) -> tuple[list[list[dict[str, Any]]], str]:
+    """The pages that the links of one kind lead through, and the query of the last one's link the other way."""
+    found = []
+    for _ in range(100):
+        response = await caller.call(books.search, query=query)
+        found.append(json.loads(response.body)["data"])
+        following = links(response)
+        if rel not in following:
+            return found, following.get("prev" if rel == "next" else "next", "").partition("?")[2]
+        query = following[rel].partition("?")[2]
+    raise AssertionError("the pages never end")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 8, 9])
+@pytest.mark.parametrize("order", ["id", "title", "pages", "pages&sortDir=DESC", "createdAt&sortDir=DESC"])
+async def test_links_lead_there_and_back_through_the_same_pages(
+    caller: Caller, books: Books, order: str, size: int
+) -> None:
+    for at, pages_ in enumerate([3, None, 1, 3, 2, None, 3, 0]):
+        await caller.call(books.create, {"title": f"t{at % 5}{at}", "pages": pages_})
+    forth, back = await walk(caller, books, f"sortBy={order}&size={size}", "next")
+    assert sum(map(len, forth)) == 8
+    if len(forth) == 1:
+        assert not back
+        return
+    returned, onwards = await walk(caller, books, back, "prev")
+    assert returned[::-1] == [[], *forth[:-1]], "a full page may have one before it, as one behind it"
+    again, _ = await walk(caller, books, onwards, "next")
+    assert again == forth
+
+
+async def test_the_page_before_has_what_has_come_in_before_it_and_not_what_has_gone(
+    caller: Caller, books: Books
+) -> None:
+    made = [
+        (await caller.json(books.create, {"title": f"t{at}", "pages": at * 10}))["data"][0]["id"] for at in range(6)
+    ]
+    body = {"filters": [{"filterType": "GTE", "field": "pages", "value": 0}]}
+    first = await caller.call(books.search, body, query="sortBy=pages&size=2")
+    second = await caller.call(books.search, query=links(first)["next"].partition("?")[2])
+    await caller.call(books.create, {"title": "came in", "pages": 5})
+    await caller.call(books.delete, id=made[1])
+    back = await caller.call(books.search, query=links(second)["prev"].partition("?")[2])
+    assert [book["pages"] for book in json.loads(back.body)["data"]] == [0, 5]
+    on = await caller.call(books.search, query=links(back)["next"].partition("?")[2])
+    assert json.loads(on.body)["data"] == json.loads(second.body)["data"]
+    assert json.loads(back.body)["status"]["nextCursor"] in links(back)["next"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -184,17 +233,20 @@ FILTERS = st.lists(
     sort_value=st.none() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     id=st.integers(-(2**63), 2**63),
     filters=FILTERS,
+    before=st.booleans(),
+    backwards=st.booleans(),
 )
 def test_a_cursor_brings_back_the_place_and_the_search_it_was_given_for(
-    sort_value: object, id: int, filters: list[object]
+    sort_value: object, id: int, filters: list[object], before: bool, backwards: bool
 ) -> None:
     codec, query = CursorCodec(b"key"), SearchQuery(sort_by="x", descending=True, text="t")
     try:
-        cursor = codec.encode(Cursor(sort_value, id), query, filters, b"shelf 1")
+        cursor = codec.encode(Cursor(sort_value, id, before, backwards), query, filters, b"shelf 1")
     except UnicodeEncodeError:  # a lone surrogate: no text
         return
     held = codec.decode(cursor, b"shelf 1")
     assert (held.sort_value, held.id, held.sort_by, held.descending, held.text) == (sort_value, id, "x", True, "t")
+    assert (held.before, held.backwards) == (before, backwards)
     assert filters_of(held, filters) == filters
     with pytest.raises(InputError):
         filters_of(held, [*filters, 1])

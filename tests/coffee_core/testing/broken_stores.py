@@ -189,6 +189,20 @@ def _one_more(select: Any) -> Any:
     return broken
 
 
+def _turned(turn: Callable[[Any], Any]) -> Callable[[Patch], None]:
+    return _with(statements, "_select", lambda select: lambda model, key, shape: select(model, key, turn(shape)))
+
+
+def _farthest_first(select: Any) -> Any:
+    def broken(table: Any, id_column: str, shape: Any) -> Any:
+        run = select(table, id_column, shape)
+        if not shape.backwards:
+            return run
+        return lambda found, given: run(found, [*given[:-1], 1000])[-given[-1] :]
+
+    return broken
+
+
 class Broken(NamedTuple):
     """How a store is spoiled, and the test that has to notice."""
 
@@ -237,6 +251,16 @@ BROKEN = {
     ),
     "loses NULLs behind a cursor": Broken(
         _with(statements, "_is_behind", _without_nulls), "test_a_cursor_stays_right_while_rows_come_and_go"
+    ),
+    "takes a place before a row for one behind it": Broken(
+        _turned(lambda shape: shape._replace(before=False)),
+        "test_a_place_is_before_or_behind_its_row_and_read_from_both_ways",
+    ),
+    "reads onwards only": Broken(
+        _turned(lambda shape: shape._replace(backwards=False)), "test_on_the_way_back_too_rows_come_and_go"
+    ),
+    "goes back to the first page at once": Broken(
+        _with(statements, "_select", _farthest_first), "test_pages_together_equal_the_whole"
     ),
     "does not count versions": Broken(
         _with(model.Model, "written", _keeping("version")), "test_an_update_counts_the_version_and_dates_the_row"

@@ -58,7 +58,8 @@ async def test_a_cursor_leads_through_all_rows_once(callers: Callers) -> None:
     seen: list[tuple[int, int]] = []
     cursor, total = "", 0
     while True:
-        page = (await callers.call("paid", "POST", query + cursor, 200, json={})).json()
+        answer = await callers.call("paid", "POST", query + cursor, 200, json={})
+        page = answer.json()
         seen += [(row["followers"], row["id"]) for row in page["data"]]
         total = total or page["totalCount"]
         if "nextCursor" not in page["status"]:
@@ -66,3 +67,9 @@ async def test_a_cursor_leads_through_all_rows_once(callers: Callers) -> None:
         cursor = f"&cursor={page['status']['nextCursor']}"
     assert len(seen) == len(set(seen)) == total > 7
     assert [followers for followers, _ in seen] == sorted((followers for followers, _ in seen), reverse=True)
+    at = len(seen) - len(page["data"])
+    while at:
+        answer = await callers.call("paid", "POST", answer.links["prev"]["url"], 200)
+        rows = [(row["followers"], row["id"]) for row in answer.json()["data"]]
+        assert rows == seen[at - 7 : at]
+        at -= 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator
@@ -45,6 +46,27 @@ async def test_five_hundred_at_once_cause_one_look_up_of_session_and_plan(
     verdict.plans.drop()
     await asyncio.gather(*(decide(verdict, head) for _ in range(500)))
     assert identity.times(user.sid) == 1  # Redis had it
+
+
+@pytest.mark.parametrize("in_redis", [False, True])
+async def test_five_hundred_at_once_on_a_session_that_ran_out_cause_one_load_in_each_tier(
+    identity: Identity, redis: AnyRedis, redis_url: str, in_redis: bool
+) -> None:
+    user = User(identity)
+    head, key = request(TARGET, user.bearer()), f"session:{user.sid}"
+    async with rig.running(rig.settings(identity, redis_url, session_seconds=0.2)) as built:
+        await forwarded(built, head)
+        if not in_redis:
+            await redis.delete(key)
+        await until(lambda: built.sessions.peek(key) is None)
+        before = dataclasses.replace(built.sessions.stats)
+        decisions = await asyncio.gather(*(decide(built, head) for _ in range(500)))
+        now = built.sessions.stats
+    assert all(isinstance(decision, Forward) for decision in decisions)
+    assert (now.misses - before.misses, now.joined - before.joined) == (500, 499)
+    assert now.remote_hits - before.remote_hits == in_redis
+    assert now.loads - before.loads == (not in_redis)
+    assert identity.times(user.sid) == (1 if in_redis else 2)
 
 
 async def test_what_identity_wrote_into_redis_is_believed(
