@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from coffee_core.wire.answer_lines import FRAMING, AnswerLine, AnswerLines
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head_memory import HeadMemory, KnownHeaders
 from coffee_core.wire.header_lines import HeaderLines
@@ -23,47 +24,18 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").fullmatch
 _VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch
 _AUTHORITY: Final = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*+").fullmatch
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) ([!-~]++) HTTP/1\.([01])\r\n").match
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n").match
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*+)?").fullmatch
 
-# Those of which a second line is an attack or a mistake, and those that frame the message. The underscored spellings
-# become the real names behind servers of the CGI tradition.
-_ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
 _LISTS: Final = frozenset((b"connection", b"upgrade"))
-_DISGUISED: Final = frozenset((b"content_length", b"transfer_encoding"))
-_SPECIAL: Final = _ONCE | _LISTS | _DISGUISED
+"""Of the others that frame a message a second line is an attack or a mistake."""
 
 
-class _Fields:
-    """The header lines; `special` are those that decide how the message is framed."""
-
-    __slots__ = ("headers", "special")
-
-    headers: list[tuple[bytes, bytes]]
-    special: dict[bytes, bytes]
-
-    def read(self, block: bytes, start: int, lines: HeaderLines) -> None:
-        """The lines of `block` from `start` to the empty line at its end."""
-        special = self.special = {}
-        if start + 2 == len(block):
-            self.headers = []
-            return
-        known, read = lines.known.get, lines.read
-        self.headers = headers = [known(line) or read(line) for line in block[start:-4].split(b"\r\n")]
-        for name, value in headers:
-            if name in _SPECIAL:
-                if name not in special:
-                    special[name] = value
-                elif name in _LISTS:
-                    special[name] += b", " + value
-                else:
-                    raise WireError(400, f"the header {name.decode()} is there twice")
-
-
-class RequestHead(_Fields):
+class RequestHead:
     """What a request says before its body.
 
     `target` is in origin form, not yet normalised. The body has `length` bytes, or, if `chunked`, ends itself.
-    `connection` has the options of the Connection header, in lower case. `known` is there if the same header lines came
+    `connection` has the options of the Connection header, in lower case. `special` are the headers that decide how the
+    message is framed. `known` is there if the same header lines came
     before: `headers` and `special` are then shared with other requests.
     """
 
@@ -71,15 +43,20 @@ class RequestHead(_Fields):
         "chunked",
         "connection",
         "expects_continue",
+        "headers",
         "host",
         "http10",
         "keep_alive",
         "known",
         "length",
         "method",
+        "special",
         "target",
         "upgrade",
     )
+
+    headers: list[tuple[bytes, bytes]]
+    special: dict[bytes, bytes]
 
     method: bytes
     target: bytes
@@ -94,18 +71,26 @@ class RequestHead(_Fields):
     known: KnownHeaders | None
 
 
-class ResponseHead(_Fields):
+class ResponseHead:
     """What an answer says before its body. `length` is None if the body has none and is not chunked: it ends with the
-    connection."""
+    connection. `passing` are the lines that go on, with their ends: but for those that its reader drops."""
 
-    __slots__ = ("chunked", "connection", "keep_alive", "length", "status", "upgrade")
+    __slots__ = ("chunked", "connection", "keep_alive", "length", "lines", "passing", "special", "status", "upgrade")
 
+    lines: list[AnswerLine]
+    passing: bytes
+    special: dict[bytes, bytes]
     status: int
     length: int | None
     chunked: bool
     keep_alive: bool
     connection: frozenset[bytes]
     upgrade: bytes
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names, in lower case, and values."""
+        return [line[:2] for line in self.lines]
 
 
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
@@ -138,14 +123,15 @@ def read_request_head(
             head.known = known
             _frames_nothing(head)
             return head
-        head.read(rest, 0, lines)
     else:
         rest = b""
-        head.read(block, start, lines)
-    special = head.special
+    known_line, read = lines.known.get, lines.read
+    text = block[start:-4]
+    head.headers = headers = [known_line(line) or read(line) for line in text.split(b"\r\n")] if text else []
+    head.special = special = _special(headers)
     head.host = host = special.get(b"host", b"")
     head.target = target if target[0] == 0x2F else _origin_form(target, host)
-    if len(head.headers) > max_headers:
+    if len(headers) > max_headers:
         raise WireError(431, f"there are more than {max_headers} header lines")
     if not host and not old:
         raise WireError(400, "an HTTP/1.1 request names its host")
@@ -154,7 +140,7 @@ def read_request_head(
     if not old and (len(special) == 1 or (len(special) == 2 and special.get(b"connection") == b"keep-alive")):
         _frames_nothing(head)
         if rest and memory is not None:
-            head.known = memory.meet(rest, head.headers, special, host)
+            head.known = memory.meet(rest, headers, special, host)
         return head
     head.chunked, length = _framing(special, old, 400)
     head.length = length or 0
@@ -181,30 +167,63 @@ def check_part_of_head(data: bytes, *, max_line: int, max_head: int) -> None:
         raise WireError(400, "a line of the head does not end in CR LF")
 
 
-def read_response_head(block: bytes, lines: HeaderLines, *, max_headers: int, head_request: bool) -> ResponseHead:
+def read_response_head(block: bytes, lines: AnswerLines, *, max_headers: int, head_request: bool) -> ResponseHead:
     """The same for an upstream's answer, final or interim; what is ambiguous is a `WireError` 502."""
-    line = _STATUS_LINE(block)
-    if line is None:
-        raise WireError(502, "the upstream's status line is not HTTP/1.1")
-    old = line[1] == b"0"
+    texts = block[:-4].split(b"\r\n")
+    first = texts[0]
+    status, old = lines.statuses.get(first) or _status(first, lines)
     head = ResponseHead()
+    known, read = lines.known.get, lines.read
+    special: dict[bytes, bytes] = {}
     try:
-        head.read(block, line.end(), lines)
+        head.lines = found = [known(text) or read(text) for text in texts[1:]]
+        for name, value, _, frames in found:
+            if frames:
+                _note(special, name, value)
     except WireError as error:
         raise WireError(502, error.detail) from None
-    if len(head.headers) > max_headers:
+    if len(found) > max_headers:
         raise WireError(502, f"the upstream sent more than {max_headers} header lines")
-    special = head.special
-    head.status = status = int(line[2])
+    head.passing = b"".join([line[2] for line in found])
+    head.special = special
+    head.status = status
     head.chunked, head.length = _framing(special, old, 502)
-    head.connection = connection = _options(special)
+    head.connection = connection = _options(special) if b"connection" in special else _NO_OPTIONS
     head.keep_alive = not old and b"close" not in connection
     head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection else b""
-    if head_request or status < 200 or status in {204, 304}:
+    if head_request or status < 200 or status == 204 or status == 304:  # noqa: PLR1714 - a set costs more
         head.chunked, head.length = False, 0
     elif head.length is None and not head.chunked:
         head.keep_alive = False
     return head
+
+
+def _status(line: bytes, lines: AnswerLines) -> tuple[int, bool]:
+    """Status, and whether it is HTTP/1.0's. There are few such lines: short ones are remembered."""
+    found = _STATUS_LINE(line)
+    if found is None:
+        raise WireError(502, "the upstream's status line is not HTTP/1.1")
+    status = (int(found[2]), found[1] == b"0")
+    if len(line) <= 64 and len(lines.statuses) < 128:
+        lines.statuses[line] = status
+    return status
+
+
+def _special(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    special: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in FRAMING:
+            _note(special, name, value)
+    return special
+
+
+def _note(special: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    if name not in special:
+        special[name] = value
+    elif name in _LISTS:
+        special[name] += b", " + value
+    else:
+        raise WireError(400, f"the header {name.decode()} is there twice")
 
 
 def _too_long(max_line: int) -> WireError:
@@ -246,6 +265,8 @@ def _framing(special: dict[bytes, bytes], old: bool, status: int) -> tuple[bool,
     """Whether the body is chunked, and else its length if one is given."""
     if not special:
         return False, None
+    if len(special) == 1 and b"content-length" in special:
+        return False, _length(special[b"content-length"], status)
     coding = special.get(b"transfer-encoding")
     length = special.get(b"content-length")
     if b"content_length" in special or b"transfer_encoding" in special:
@@ -258,11 +279,13 @@ def _framing(special: dict[bytes, bytes], old: bool, status: int) -> tuple[bool,
                 raise WireError(status, "chunked is not the last transfer coding: the body has no end")
             raise WireError(501 if status == 400 else status, "only the transfer coding chunked is served here")
         return True, None
-    if length is None:
-        return False, None
-    if not length.isdigit() or len(length) > 18:
+    return False, None if length is None else _length(length, status)
+
+
+def _length(text: bytes, status: int) -> int:
+    if not text.isdigit() or len(text) > 18:
         raise WireError(status, "content-length is not a number")
-    return False, int(length)
+    return int(text)
 
 
 def _options(special: dict[bytes, bytes]) -> frozenset[bytes]:

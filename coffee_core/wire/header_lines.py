@@ -12,6 +12,10 @@ _VALUE: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 _SECRET: Final = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
 
 
+NAMES: Final = 1024
+"""Names that are remembered; further ones are looked at each time."""
+
+
 class HeaderLines:
     """Reads header lines, and remembers the short ones: nearly all of a message's lines stood in the one before it,
     and a line means the same wherever it stands.
@@ -20,22 +24,33 @@ class HeaderLines:
     and tokens and cookies with them: they are not kept here.
     """
 
-    __slots__ = ("_lines", "_size", "known")
+    __slots__ = ("_lines", "_names", "_size", "known")
 
     def __init__(self, lines: int, size: int = 128) -> None:
         self._lines = lines
         self._size = size
         self.known: dict[bytes, tuple[bytes, bytes]] = {}
         """Name, in lower case, and value of each line; look here before `read`."""
+        self._names: dict[bytes, bytes] = {}
 
     def read(self, line: bytes) -> tuple[bytes, bytes]:
         """Name and value of a line without its end; `WireError` 400 if it is none."""
         name, colon, value = line.partition(b":")
-        if not colon or not name or name.translate(None, _NAME) or value.translate(None, _VALUE):
+        lower = self._names.get(name) or self._name(name)
+        if not colon or not lower or value.translate(None, _VALUE):
             raise WireError(400, "the message head is malformed: one of its lines is not a name, a colon and a value")
-        header = (name.lower(), value.strip(b" \t"))
-        if len(line) <= self._size and header[0] not in _SECRET:
+        header = (lower, value.strip(b" \t"))
+        if len(line) <= self._size and lower not in _SECRET:
             if len(self.known) >= self._lines:
                 self.known.clear()
             self.known[line] = header
         return header
+
+    def _name(self, name: bytes) -> bytes:
+        """In lower case; empty if it is none. There are fewer names than lines: short ones are remembered."""
+        if name.translate(None, _NAME):
+            return b""
+        lower = name.lower()
+        if len(name) <= 64 and len(self._names) < NAMES:
+            self._names[name] = lower
+        return lower

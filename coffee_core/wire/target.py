@@ -32,6 +32,7 @@ _new: Final = tuple.__new__
 
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9\-_~!$&'()*+,;=:@/.]++").fullmatch
 _VISIBLE: Final = re.compile(rb"[!-~]*+").fullmatch
+_QUERY: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})|[%\"<>^`{|}\[\]]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]").search
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -55,7 +56,7 @@ def canonical_path(path: bytes) -> bytes:
 
 def check_query(query: bytes) -> None:
     """`WireError` 400 for a query, without its `?`, with characters that must be escaped."""
-    if b"#" in query or _VISIBLE(query) is None:
+    if query.translate(None, _QUERY):
         raise WireError(400, "the query has a character that must be percent-encoded")
 
 

@@ -1,15 +1,14 @@
-"""The head of a forwarded answer: what the upstream said end to end, and what the gateway adds."""
+"""The head of a forwarded answer: what the upstream said end to end."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from coffee_core.wire.answer import status_line
 from coffee_core.wire.head import ResponseHead
 
 # Hop-by-hop (RFC 9110 section 7.6.1), framing, which is made anew for each hop, and what the gateway alone says: a
 # module that echoes its request's headers must not reveal the statement of identity, nor open itself to other origins.
-_DROPPED: Final = frozenset(
+DROPPED: Final = frozenset(
     b"connection keep-alive proxy-connection proxy-authenticate te trailer transfer-encoding upgrade content-length "
     b"x-bb-requestid x-bb-identity x-bb-partner-id x-bb-account-id x-bb-uid x-bb-plan-type "
     b"access-control-allow-origin access-control-allow-credentials access-control-allow-methods "
@@ -17,13 +16,10 @@ _DROPPED: Final = frozenset(
 )
 
 
-def end_to_end(head: ResponseHead, added: bytes) -> bytes:
-    """Status line and header lines, without framing and without the empty line."""
-    named = head.connection
-    lines = [b"%b: %b\r\n" % header for header in head.headers if header[0] not in _DROPPED]
-    if named:
-        lines = [line for line in lines if line.partition(b":")[0] not in named]
-    return b"%b%b%b" % (status_line(head.status), b"".join(lines), added)
+def end_to_end(head: ResponseHead, but: frozenset[bytes] = frozenset()) -> bytes:
+    """Header lines, without framing, without what the answer itself names as meant for one hop, and without `but`."""
+    left_out = head.connection | but
+    return b"".join([line[2] for line in head.lines if line[0] not in left_out]) if left_out else head.passing
 
 
 def stated_length(head: ResponseHead) -> bytes:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from coffee_core.resilience.breaker import Clock
+from coffee_core.wire.answer import status_line
 from coffee_core.wire.head import RequestHead, ResponseHead
 from gateway.data_plane.answer_cache import AnswerCache, Entry, Key, key_of
 from gateway.data_plane.answer_head import end_to_end
@@ -25,6 +28,9 @@ from gateway.data_plane.cache_rules import (
 from gateway.data_plane.forwarding import Forwarding
 from gateway.data_plane.upstream_side import UpstreamConnection
 from gateway.verdict.decision import Forward
+
+AGE: Final = frozenset((b"age",))
+"""What is kept has an age of its own."""
 
 if TYPE_CHECKING:
     from gateway.data_plane.client_side import GatewayConnection
@@ -212,7 +218,7 @@ class CachedForwarding(Forwarding):
         if not asking.keeps and request.method not in _SAFE and head.status < 400:
             caching.answers.forget(asking.key.uri)
         said = b"cache-status: coffee; fwd=%b%b\r\n" % (asking.why, b"; stored" if stored else b"")
-        self.decision = self.decision._replace(answer_head=self.decision.answer_head + said)
+        self.decision = replace(self.decision, answer_head=self.decision.answer_head + said)
         self._listen(piece)
         super().upstream_answers(head, piece, done=done)
 
@@ -261,7 +267,7 @@ class CachedForwarding(Forwarding):
         names = varies_by(head)
         etag = next((value for name, value in head.headers if name == b"etag"), b"")
         self._age = seconds_of(next((value for name, value in head.headers if name == b"age"), None)) or 0.0
-        lines = b"".join([line for line in end_to_end(head, b"").splitlines(keepends=True) if line[:5] != b"age: "])
+        lines = status_line(head.status) + end_to_end(head, AGE)
         self._entry = Entry(head.status, lines, names, varied(names, request), etag)
         self._fresh = freshness(head, asking.settings)
         return self._fresh > 0 and head.length is not None

@@ -33,9 +33,6 @@ ASKED: Final = BEHIND[:-1]
 COMPLETE, CUT, LEFT = b"complete", b"cut", b"left"
 """How an answer ended, in the log: whole; broken off because it could not be finished; its client has gone."""
 
-_new: Final = tuple.__new__
-"""Makes a NamedTuple without a call of Python."""
-
 CLIENT_LEFT: Final = 499
 """What the log says of a request whose client did not wait for its answer, as nginx does."""
 
@@ -214,7 +211,7 @@ class GatewayConnection(HandlerConnection):
 
     def _asking(self) -> RequestHead:
         head = self.head
-        return _new(RequestHead, (head.method, head.target, head.headers, self.peer, self.gateway.scheme, head.known))
+        return RequestHead(head.method, head.target, head.headers, self.peer, self.gateway.scheme, head.known)
 
     def _wait_for(self, decision: Awaitable[Decision | Said]) -> None:
         self._kept = []

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from coffee_core.wire.answer import status_line
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import ResponseHead
 from coffee_core.wire.phases import BODY
@@ -182,7 +183,7 @@ class Forwarding:
     def upstream_informs(self, head: ResponseHead) -> None:
         """Of `Asker`. HTTP/1.0 knows no interim answers (RFC 9110 section 15.2)."""
         if not self.client.head.http10:
-            self.client.transport.write(end_to_end(head, b"") + b"\r\n")
+            self.client.transport.write(b"%b%b\r\n" % (status_line(head.status), end_to_end(head)))
 
     def upstream_answers(self, head: ResponseHead, piece: bytes, *, done: bool) -> None:
         """Of `Asker`."""
@@ -194,7 +195,6 @@ class Forwarding:
         else:
             self._upstream.breaker.answers += 1
         keep_alive = client.start_answer()
-        lines = end_to_end(head, self.decision.answer_head)
         if self.head_request or status in {204, 304}:
             framing = stated_length(head)
         elif head.length is not None:
@@ -210,7 +210,9 @@ class Forwarding:
             if done and self._trailers:
                 piece = self._with_trailers(piece)
         client.sent = len(piece)
-        client.transport.write(b"%b%b%b%b" % (lines, framing, end, piece))
+        lines = end_to_end(head) if head.connection else head.passing
+        said = self.decision.answer_head
+        client.transport.write(b"%b%b%b%b%b%b" % (status_line(status), lines, said, framing, end, piece))
 
     def upstream_body(self, piece: bytes, *, done: bool) -> None:
         """Of `Asker`."""
@@ -280,7 +282,7 @@ class Forwarding:
         client.status = 101
         self._judge(101)
         client.start_answer()
-        lines = end_to_end(head, self.decision.answer_head)
+        lines = status_line(101) + end_to_end(head) + self.decision.answer_head
         client.transport.write(b"%bconnection: upgrade\r\nupgrade: %b\r\n\r\n%b" % (lines, self.upgrading, early))
         client.start_tunnel()
 

@@ -9,8 +9,9 @@ from collections import deque
 from typing import Final
 
 from coffee_core.resilience.breaker import Clock
+from coffee_core.wire.answer_lines import AnswerLines
 from coffee_core.wire.errors import WireError
-from coffee_core.wire.header_lines import HeaderLines
+from gateway.data_plane.answer_head import DROPPED
 from gateway.data_plane.settings import DataPlaneSettings
 from gateway.data_plane.targets import Target
 from gateway.data_plane.upstream_side import UpstreamConnection
@@ -25,7 +26,7 @@ class Pool:
         self.target = target
         self.settings = settings
         self.clock = clock
-        self.lines = HeaderLines(settings.header_lines)
+        self.lines = AnswerLines(settings.header_lines, DROPPED)
         self.idle: list[UpstreamConnection] = []
         """The one used last is taken first: it is the least likely to have been closed."""
         self.open = 0

@@ -30,12 +30,12 @@ from gateway.verdict.decision import Answered, Decision, Local, Refused, Request
 from gateway.verdict.exchange import Exchange, TokenRecord
 from gateway.verdict.forward import Forwarder
 from gateway.verdict.forwarding import subscriber
-from gateway.verdict.headers import HeaderReader
+from gateway.verdict.headers import HeaderReader, new_request_id
 from gateway.verdict.meter import ASK, Meter
 from gateway.verdict.parts import Parts
 from gateway.verdict.plan import FREE, Grant
-from gateway.verdict.refusals import CHALLENGE, INVALID, UNROUTED, Refusals, retry_after
-from gateway.verdict.routes import Access, NoRoute
+from gateway.verdict.refusals import CHALLENGE, INVALID, Refusals, retry_after
+from gateway.verdict.routes import OPERATOR, OPTIONAL, PUBLIC, NoRoute
 from gateway.verdict.session import Session
 from gateway.verdict.token import BadToken
 
@@ -68,11 +68,12 @@ class VerdictCore:
     ) -> Decision | Awaitable[Decision]:
         """The decision, at once when the caches know enough. Nothing that a caller sends makes it raise."""
         read = self._reader.read(head)
-        x = Exchange(head, read, self._now())
+        peer = head.peer
+        x = Exchange(head, read, self._now(), read.request_id or new_request_id(), peer, peer)
         refused = self._route(x) or (self._origin(x) if read.noted else None)
         if refused is not None:
             return refused
-        if self._parts.proxies.any or ":" in head.peer:
+        if self._parts.proxies.any or ":" in peer:
             self._find_address(x)
         if self._rules is not None:
             objection = self._rules.objection(x.address, x.route.name, head.headers)
@@ -83,10 +84,10 @@ class VerdictCore:
             if left < 0:
                 return self._ask_address(x) if left == ASK else self._too_many(x, self._addresses, -left)
         access = x.route.access
-        if access is Access.PUBLIC:
+        if access is PUBLIC:
             return self._anonymously(x)
         if not self._credentials(x):
-            return self._anonymously(x) if access is Access.OPTIONAL else self._refuse(x, 401, LOGIN, CHALLENGE)
+            return self._anonymously(x) if access is OPTIONAL else self._refuse(x, 401, LOGIN, CHALLENGE)
         record = self._tokens_get(x.token)
         if record is None or x.now >= record.valid_until:
             return self._ask(x)
@@ -115,10 +116,8 @@ class VerdictCore:
                 check_query(query)
             route, path = self._routes.route(x.head.method, sent)
         except WireError as error:
-            x.route = UNROUTED
             return self._refuse(x, 400, error.detail)
         if isinstance(route, NoRoute):
-            x.route = UNROUTED
             if route.allowed and x.head.method != b"OPTIONS":
                 allow = (b"allow", b", ".join(sorted(route.allowed)))
                 return self._refuse(x, 405, "this is not a method of this resource", allow)
@@ -171,7 +170,7 @@ class VerdictCore:
 
     async def _ask(self, x: Exchange) -> Decision:
         """The same steps where a cache has to be filled."""
-        optional = x.route.access is Access.OPTIONAL
+        optional = x.route.access is OPTIONAL
         try:
             record = await self._record(x)
             sessions, plans = self._sessions, self._plans
@@ -210,7 +209,7 @@ class VerdictCore:
         if grant.until is not None and grant.until <= time.time():
             grant = FREE
         if found is None or (record.session is not session and not self._agree(record, session)):
-            if route.access is Access.OPTIONAL:
+            if route.access is OPTIONAL:
                 return self._anonymously(x)
             return self._refuse(x, 401, EXPIRED, INVALID)
         record.plan = plan
@@ -218,12 +217,12 @@ class VerdictCore:
             return self._forged(x)
         if found.operator and CACHE_STATUS in x.read.noted:
             x.answer += cache_status(x, session, plan)
-        if route.access is Access.OPERATOR and not found.operator:
+        if route.access is OPERATOR and not found.operator:
             return self._refuse(x, 403, "this is for operators")
         if grant.plan < route.plan:
             return self._refuse(x, 402, f"this needs the plan {route.plan.name}; yours is {grant.plan.name}")
         if not route.upstream:
-            if route.access is Access.OPERATOR:
+            if route.access is OPERATOR:
                 return self._forwarder.here(x, record, session, plan, grant)
             return Local(x.request_id, route.name, plan=grant.plan.name.encode())
         if route.limited:
@@ -256,7 +255,7 @@ class VerdictCore:
         if not route.upstream:
             return Local(x.request_id, route.name)
         by_browser = (x.token and x.from_cookie) or b"origin" in noted
-        if route.access is Access.OPTIONAL and by_browser and self._foreign(x):
+        if route.access is OPTIONAL and by_browser and self._foreign(x):
             return self._forged(x)  # a foreign page must neither end a session nor begin one
         if route.limits:
             return self._admission.anonymous(x, lambda: self._forwarder.anonymous(x))

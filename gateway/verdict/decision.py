@@ -1,9 +1,15 @@
-"""What goes into the verdict and what comes out: the only types that the data plane and the edge share with it."""
+"""What goes into the verdict and what comes out: the only types that the data plane and the edge share with it.
+
+Those of every request are Structs: one is made in half the time of a tuple with names, and read in a quarter. They
+refer to nothing that refers to them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from coffee_core.wire.head_memory import KnownHeaders
 
@@ -11,7 +17,7 @@ HeaderList: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names in lower case, values stripped, in the order they came."""
 
 
-class RequestHead(NamedTuple):
+class RequestHead(Struct, frozen=True, gc=False):
     """One request's head, already read strictly (coffee_core.wire): one Host, no control bytes, one body framing."""
 
     method: bytes
@@ -47,7 +53,7 @@ class Answered(NamedTuple):
     route: str
 
 
-class Forward(NamedTuple):
+class Forward(Struct, frozen=True, gc=False):
     """Send it on."""
 
     upstream: str

@@ -2,60 +2,43 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from coffee_core.cache.entry import CachedEntry
 from gateway.verdict.decision import RequestHead
-from gateway.verdict.headers import ReadHead, new_request_id
+from gateway.verdict.headers import ReadHead
 from gateway.verdict.plan import PREFIX as PLAN
 from gateway.verdict.plan import Grant
-from gateway.verdict.routes import Route
+from gateway.verdict.routes import UNROUTED, Route
 from gateway.verdict.session import PREFIX as SESSION
 from gateway.verdict.session import Session
 from gateway.verdict.token import Claims
 
 
-class Exchange:
+class Exchange(Struct, gc=False):
     """One request on its way through the steps."""
 
-    __slots__ = (
-        "address",
-        "answer",
-        "from_cookie",
-        "head",
-        "missed",
-        "now",
-        "read",
-        "request_id",
-        "route",
-        "subscriber",
-        "target",
-        "token",
-        "trusted",
-    )
-
-    def __init__(self, head: RequestHead, read: ReadHead, now: float) -> None:
-        self.head = head
-        self.read = read
-        self.now = now
-        self.request_id = read.request_id or new_request_id()
-        self.route: Route
-        self.target = b""
-        """As the upstream will see it."""
-        self.address = head.peer
-        self.subscriber = head.peer
-        """By what limits know the address."""
-        self.trusted: list[bytes] | None = None
-        """The hops that a trusted proxy vouches for; `None` where the peer is none."""
-        self.token = b""
-        self.from_cookie = False
-        self.missed: tuple[bool, bool] = (False, False)
-        """Whether session and plan had to be looked up beyond this process."""
-        self.answer = b""
-        """Lines for the answer that the steps have gathered: rate limits and CORS."""
+    head: RequestHead
+    read: ReadHead
+    now: float
+    request_id: bytes
+    address: str
+    subscriber: str
+    """By what limits know the address."""
+    route: Route = UNROUTED
+    target: bytes = b""
+    """As the upstream will see it."""
+    trusted: list[bytes] | None = None
+    """The hops that a trusted proxy vouches for; `None` where the peer is none."""
+    token: bytes = b""
+    from_cookie: bool = False
+    missed: tuple[bool, bool] = (False, False)
+    """Whether session and plan had to be looked up beyond this process."""
+    answer: bytes = b""
+    """Lines for the answer that the steps have gathered: rate limits and CORS."""
 
 
-class Built(NamedTuple):
+class Built(Struct, frozen=True):
     """The identity lines for one upstream, ready to send."""
 
     lines: bytes

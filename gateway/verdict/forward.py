@@ -15,6 +15,10 @@ from gateway.verdict.parts import Parts
 from gateway.verdict.plan import Grant
 from gateway.verdict.session import Session
 
+PLAIN: Final = b"%b%b" + LINES.replace(b"traceparent: %b", b"traceparent: 00-%b-%b-00") + b"%b"
+"""What the upstream gets where only the connection is believed: the lines that pass, those of the identity, those of
+forwarding with a new trace (see `traceparent`), and the request's id."""
+
 
 class Forwarder:
     """Builds `Forward`s; what it signed it uses again for a part of its lifetime."""
@@ -68,16 +72,19 @@ class Forwarder:
         if read.cookies or (read.authorizations and route.upstream in self._credentials_for):
             passing += self._credentials(x)
         request_id = x.request_id
-        sent = (head.peer.encode(), head.scheme, read.host, traceparent(request_id))
-        where = LINES % sent if x.trusted is None else lines_trusted(Sent(*sent), x.trusted, read.forwarding)
         named = b"x-bb-requestid: %b\r\n" % request_id
-        return _new(
-            Forward,
-            (
-                route.upstream, x.target, b"%b%b%b%b" % (passing, said, where, named), named + x.answer, request_id,
-                route.name, *who, route.timeout,
-            ),
-        )  # fmt: skip
+        if x.trusted is None:
+            digits = request_id.replace(b"-", b"")
+            lines = PLAIN % (
+                passing, said, head.peer.encode(), head.scheme, read.host, digits, digits[16:], named
+            )  # fmt: skip
+        else:
+            sent = Sent(head.peer.encode(), head.scheme, read.host, traceparent(request_id))
+            lines = b"%b%b%b%b" % (passing, said, lines_trusted(sent, x.trusted, read.forwarding), named)
+        partner, plan, uid = who
+        return Forward(
+            route.upstream, x.target, lines, named + x.answer, request_id, route.name, partner, plan, uid, route.timeout
+        )
 
     def _credentials(self, x: Exchange) -> bytes:
         """The lines of those that pass: cookies but for the session's; that one, and Authorization, for those upstreams
@@ -91,9 +98,6 @@ class Forwarder:
         others = self._cookie.without(read.cookies)
         return b"cookie: %b\r\n" % others if others else b""
 
-
-_new: Final = tuple.__new__
-"""Makes a NamedTuple without a call of Python."""
 
 NOBODY = (b"", Plan.FREE.name.encode(), b"")
 """Partner, plan and user of an anonymous caller, for logs and metrics."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 from math import ceil
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Kind(Enum):
@@ -57,14 +57,19 @@ class Quota(NamedTuple):
         return int(self.amount * IN_RESERVE / max(1, processes - 1))
 
 
+SAID: Final = 4096
+"""Lines that are remembered, by what is left."""
+
+
 class Fields:
     """The header fields of one quota."""
 
-    __slots__ = ("_both", "_quota", "_slow")
+    __slots__ = ("_both", "_quota", "_said", "_slow")
 
     def __init__(self, quota: Quota) -> None:
         name = quota.name.encode()
         self._quota = quota
+        self._said: dict[float, bytes] = {}
         self._slow = quota.seconds / quota.amount if quota.kind is Kind.BUCKET else 0.0
         self._both = b'ratelimit-policy: "%b";q=%d;w=%d\r\nratelimit: "%b";r=' % (
             name,
@@ -75,6 +80,14 @@ class Fields:
 
     def lines(self, left: float) -> bytes:
         """Both lines: the policy, and what is left of it until it is whole again."""
+        said = self._said.get(left)
+        if said is None:
+            if len(self._said) >= SAID:
+                self._said.clear()
+            said = self._said[left] = self._line(left)
+        return said
+
+    def _line(self, left: float) -> bytes:
         t = (self._quota.amount - left) * self._slow if self._slow else self._quota.seconds
         return b"%b%d;t=%d\r\n" % (self._both, left, ceil(t))
 

@@ -7,11 +7,9 @@ from math import ceil
 from gateway.verdict.cors import Cors
 from gateway.verdict.decision import Refused
 from gateway.verdict.problem import TITLES
-from gateway.verdict.routes import Access, Route
 
 CHALLENGE = (b"www-authenticate", b'Bearer realm="coffee"')
 INVALID = (b"www-authenticate", b'Bearer realm="coffee", error="invalid_token"')
-UNROUTED = Route("unrouted", "", "", Access.CLOSED)
 
 
 class Refusals:

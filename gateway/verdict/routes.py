@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from coffee_core.domain.plan import Plan
 from coffee_core.wire.target import canonical_path
@@ -35,7 +37,13 @@ class Access(Enum):
     """Who has a session whose JSON says `"operator": true`."""
 
 
-class Route(NamedTuple):
+# a member of an enumeration is looked up anew wherever it is named: these are for what runs for every request
+PUBLIC: Final = Access.PUBLIC
+OPTIONAL: Final = Access.OPTIONAL
+OPERATOR: Final = Access.OPERATOR
+
+
+class Route(Struct, frozen=True):
     """One line of the table. `pattern` is a path; a last segment `*` is any one segment, `**` is any number of them,
     none included; a first segment `*-service` is any service.
     """
@@ -57,6 +65,9 @@ class Route(NamedTuple):
     timeout: float = 0.0
     """Seconds from the end of a request to the head of its answer; 0: as long as the upstream's other routes."""
 
+
+UNROUTED = Route("unrouted", "", "", Access.CLOSED)
+"""Of a request that has no route, or none yet."""
 
 READ = frozenset((b"GET", b"HEAD"))
 POST = frozenset((b"POST",))

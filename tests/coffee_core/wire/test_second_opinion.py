@@ -7,6 +7,7 @@ import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from coffee_core.wire.answer_lines import AnswerLines
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import read_request_head, read_response_head
 from coffee_core.wire.header_lines import HeaderLines
@@ -90,7 +91,7 @@ def test_of_an_answer(sent: bytes) -> None:
     if block is None:
         return
     try:
-        head = read_response_head(block, HeaderLines(4), max_headers=10, head_request=False)
+        head = read_response_head(block, AnswerLines(4), max_headers=10, head_request=False)
     except WireError:
         return
     opinion = Opinion()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from coffee_core.wire.listen import bind
 from coffee_core.wire.message import Request, Response
@@ -40,7 +41,7 @@ class PathVerdict:
     def decide(self, head: RequestHead) -> Decision | Awaitable[Decision]:
         """At once, or later."""
         if head.target.startswith(b"/later"):
-            return self._later(head._replace(target=head.target[6:]))
+            return self._later(replace(head, target=head.target[6:]))
         return self._now(head)
 
     async def _later(self, head: RequestHead) -> Decision:

@@ -346,7 +346,7 @@ def test_the_bytes_are_bounded_and_counted(steps: list[tuple[int, int, bool]]) -
 )
 def test_no_header_makes_it_raise_or_keep_for_longer_than_a_day(headers: list[tuple[bytes, bytes]]) -> None:
     head = ResponseHead()
-    head.headers, head.status = headers, 200
+    head.lines, head.status = [(name, value, b"", False) for name, value in headers], 200
     for scope in ("user", "everybody"):
         told = CacheSettings.model_validate({"scope": scope})
         shareable(head, told, known=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from coffee_core.cache.announce import invalidate
 from coffee_core.cache.redis_client import open_redis
@@ -20,7 +21,7 @@ LEFT = re.compile(rb"r=[0-9]+;t=[0-9]+")
 
 def known(head: RequestHead) -> RequestHead:
     headers = list(head.headers)
-    return head._replace(known=KnownHeaders(headers, {}, b"api.example.com"))
+    return replace(head, known=KnownHeaders(headers, {}, b"api.example.com"))
 
 
 def without_ids(decision: Decision) -> str:
