@@ -32,6 +32,8 @@ class DatabaseSettings(BaseSettings):
     """Exports that may read at the same time, each on a connection beside the pool."""
     stream_batch: int = Field(default=500, ge=1)
     """Rows of one batch of an export: it holds one that is written out, and the next that is on its way."""
+    stream_bytes: int = Field(default=1_048_576, ge=1)
+    """Bytes of one block of rows that PostgreSQL itself writes as text, for an export as Parquet: three are held."""
     statements_per_connection: int = Field(default=500, ge=10)
     """Prepared statements kept on one connection; past that they are prepared anew."""
     idle_in_transaction_seconds: float = Field(default=60.0, gt=0)

@@ -270,21 +270,24 @@ class Dao(Generic[EntityT, IdT]):
             plan = self._plan(key, AggregateShape(wanted.by, wanted.measures, self._within(where), order))
         return await self.provider.run(plan, [*values, wanted.size, (wanted.page - 1) * wanted.size])
 
-    async def stream(self, query: SearchQuery, projection: Projection | None = None) -> AsyncIterator[Rows[EntityT]]:
-        """Everything that matches, in batches of rows, from one snapshot; `page` and `size` are not looked at."""
+    def everything(self, query: SearchQuery, projection: Projection) -> tuple[StatementPlan[EntityT], list[object]]:
+        """The statement that finds all that matches, and its values; `page` and `size` are not looked at."""
         context = current()
-        projection = projection or self.projection(query.fields)
         values = self._scope(context)
         where = split(query.where, values)
         self.refuse_locked({*columns_of(where), query.sort_by}, context.plan)
         if query.text is not None:
             where = self._with_text(where, context.plan)
             values.append(query.text)
-        key = ("stream", where, query.sort_by, query.descending, projection)
-        plan = self._plans.get(key) or self._plan(
-            key, SelectShape(projection.columns, self._within(where), (query.sort_by, query.descending))
-        )
-        async for batch in self.provider.stream(plan, [*values, None]):
+        order = (query.sort_by, query.descending)
+        key = ("stream", where, order, projection)
+        plan = self._plans.get(key) or self._plan(key, SelectShape(projection.columns, self._within(where), order))
+        return plan, [*values, None]
+
+    async def stream(self, query: SearchQuery, projection: Projection | None = None) -> AsyncIterator[Rows[EntityT]]:
+        """Everything that matches, in batches of rows, from one snapshot."""
+        projection = projection or self.projection(query.fields)
+        async for batch in self.provider.stream(*self.everything(query, projection)):
             yield Rows(projection, batch)
 
     # -- writes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from coffee_core.domain.aggregation import By, Measure
 from coffee_core.domain.ids import EntityT, IdT_contra
@@ -186,4 +186,22 @@ class DaoProvider(Protocol[EntityT, IdT_contra]):
 
     def plain(self, column: str, value: object) -> object:
         """A stored value as Python has it: JSON decoded. Values of other columns are so already."""
+        ...
+
+
+@runtime_checkable
+class WritesCsv(Protocol):
+    """What a DaoProvider may do beside: write the rows of a select as CSV in its store, so that no object is made of a
+    value. Whoever asks it to must be able to do with the rows of `stream` as well."""
+
+    def writes_csv(self, plan: StatementPlan[Any], /) -> bool:
+        """Whether it can for this select."""
+        ...
+
+    def csv(self, plan: StatementPlan[Any], values: Sequence[object], /) -> AsyncIterator[bytes]:
+        """What `stream` answers, as blocks of whole lines without a header; lines end with a line feed.
+
+        An empty cell is NULL, an empty text has quotes. Booleans are `t` and `f`, times ISO 8601 in UTC, documents
+        and lists JSON; what a number, an id or a text is like is as ever.
+        """
         ...

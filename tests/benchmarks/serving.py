@@ -76,7 +76,7 @@ class Driver:
     def __init__(self) -> None:
         self._protocol = Protocol()
 
-    async def prepare(self, sql: str, *, name: str) -> Statement:  # noqa: ARG002 - as the driver has it
+    async def prepare(self, sql: str, *, name: str) -> Statement:
         head, _, tail = sql.partition(" RETURNING ")
         text = tail or head.partition("SELECT ")[2].partition(" FROM ")[0].partition("\nFROM ")[0]
         columns = [part.strip().rpartition(".")[2].strip('" \n') for part in text.split(",")]

@@ -15,12 +15,12 @@ from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.persistence.unit_of_work import current_work
 from coffee_core.rest import parameters
 from coffee_core.rest.body import read_json, read_object
+from coffee_core.rest.transfer.arrow import require_pyarrow
 from coffee_core.rest.transfer.bulk import Bulk
 from coffee_core.rest.transfer.decode import known_encoding
 from coffee_core.rest.transfer.export import Exporter, ExportFormat, primed
 from coffee_core.rest.transfer.importer import Format, Importer, ImportOptions
 from coffee_core.rest.transfer.mapping import find_mapping
-from coffee_core.rest.transfer.parquet import require_pyarrow
 from coffee_core.rest.transfer.results import encode
 from coffee_core.rest.transfer.upsert import Upserter
 from coffee_core.wire.message import Request, Response
@@ -79,11 +79,11 @@ class TransferApi(Generic[EntryT, EntityT, IdT]):
         given = parameters.parse(request.query, (*EXPORT_PARAMETERS, *self.api.includes))
         format = cast("ExportFormat", parameters.choice(given, "format", "csv", EXPORTED))
         if format == "parquet":
-            require_pyarrow()
+            await asyncio.to_thread(require_pyarrow)  # its first import takes a second
         query, _ = self.api.search_query(request, body, EXPORT_PARAMETERS)
         context = current()
         blocks = self._exporter.blocks(query, format, context)
-        stream = await primed(blocks, 1 if format == "ndjson" else 2)
+        stream = await primed(blocks, 2 if format == "csv" else 1)
         name = f"{self.api.resource}-{datetime.now(UTC):%Y-%m-%d}.{format}"
         headers = [
             (b"content-disposition", f'attachment; filename="{name}"'.encode()),

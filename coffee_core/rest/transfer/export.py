@@ -16,6 +16,7 @@ from coffee_core.rest.manager import Manager
 from coffee_core.rest.transfer.cells import csv_block, csv_columns
 from coffee_core.rest.transfer.importer import Format
 from coffee_core.rest.transfer.parquet import ParquetWriter
+from coffee_core.rest.written_rows import csv_of
 
 ExportFormat: TypeAlias = Literal[Format, "parquet"]
 
@@ -47,8 +48,7 @@ class Exporter(Generic[EntryT, EntityT, IdT]):
         if format == "csv":
             yield csv_block([[self.manager.fields[name].wire for name in names]])
         if format == "parquet":
-            fields = [self.manager.fields[name] for name in names]
-            batches = ParquetWriter(fields, self._group_rows).write(self._values(query, names))
+            batches = self._parquet(query, names)
         else:
             make = self._of_entries if self.manager.builds(names) else self._of_rows
             batches = make(query, names, format)
@@ -61,6 +61,18 @@ class Exporter(Generic[EntryT, EntityT, IdT]):
                     return
                 finally:
                     CURRENT.reset(token)
+                yield block
+
+    async def _parquet(self, query: SearchQuery, names: tuple[str, ...]) -> AsyncGenerator[bytes, None]:
+        """By the CSV of a store that writes it itself, where rows need no object made of them; else by their values."""
+        manager = self.manager
+        writer = ParquetWriter([manager.fields[name] for name in names], self._group_rows)
+        blocks: AsyncGenerator[bytes, None] | None = None
+        if not manager.builds(names):
+            written = csv_of(manager.dao, query, manager.projection(names, query.sort_by))
+            blocks = None if written is None else writer.write_csv(*written)
+        async with aclosing(blocks or writer.write(self._values(query, names))) as file:
+            async for block in file:
                 yield block
 
     async def _values(self, query: SearchQuery, names: tuple[str, ...]) -> AsyncGenerator[list[list[Any]], None]:

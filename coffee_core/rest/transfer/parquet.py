@@ -1,44 +1,20 @@
-"""An export as Apache Parquet: for analytics, typed, compressed, in row groups that never hold more than a bound.
-
-pyarrow is an extra (`coffee-core[parquet]`) and imported where it is used.
-"""
+"""An export as Apache Parquet: for analytics, typed, compressed, in row groups that never hold more than a bound."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
-from enum import Enum
-from types import ModuleType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar
 
-import msgspec
-import orjson
-
-from coffee_core.domain.errors import NotAcceptableError
 from coffee_core.rest.fields import EntryField
-from coffee_core.rest.filters import bare
+from coffee_core.rest.transfer.arrow import ArrowColumn, CsvReader, pyarrow
 
 CODEC = "zstd"
+REPEATED = 0.5
+"""A column of which no more values than this part are different is written by a dictionary: of others it would only
+be written twice. The first row group decides."""
 
-
-def require_pyarrow() -> None:
-    """`NotAcceptableError` (406) that says what to install, where there is no pyarrow."""
-    _pyarrow()
-
-
-def _pyarrow() -> ModuleType:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise NotAcceptableError(
-            "format=parquet is not offered here: the server lacks pyarrow (pip install 'coffee-core[parquet]'); "
-            "csv and ndjson are"
-        ) from None
-    found: ModuleType = pyarrow
-    return found
+BatchT = TypeVar("BatchT")
 
 
 class ParquetWriter:
@@ -49,85 +25,86 @@ class ParquetWriter:
     """
 
     def __init__(self, fields: Sequence[EntryField], group_rows: int) -> None:
-        self._arrow = _pyarrow()
+        self._arrow = pyarrow()
         self._group_rows = group_rows
-        self._columns = [_Column(self._arrow, field) for field in fields]
+        self._columns = [ArrowColumn(self._arrow, field) for field in fields]
         named = zip(fields, self._columns, strict=True)
         self._schema = self._arrow.schema([(field.wire, column.type) for field, column in named])
+        self._sink = _Sink()
+        self._file: Any = None  # pyarrow's, which has no types
+        self._held: Any = self._schema.empty_table()
 
-    async def write(self, batches: AsyncIterable[Sequence[Sequence[Any]]]) -> AsyncGenerator[bytes, None]:
-        """The file in blocks. Compressing is done beside the event loop."""
-        sink = _Sink()
-        file = self._arrow.PythonFile(sink, mode="w")
-        writer = self._arrow.parquet.ParquetWriter(file, self._schema, compression=CODEC)
+    def write(self, batches: AsyncIterable[Sequence[Sequence[Any]]]) -> AsyncGenerator[bytes, None]:
+        """The file in blocks, from the values of rows. What takes time is done beside the event loop."""
+        return self._blocks(self._groups(batches), self._of_rows)
+
+    def write_csv(
+        self, blocks: AsyncIterable[bytes], columns: Sequence[str], stored: Mapping[str, type]
+    ) -> AsyncGenerator[bytes, None] | None:
+        """The same from CSV as `WritesCsv` has it: `columns` are its columns, `stored` the types that they have in the
+        store. None, if it is not known what the cells of one of the fields become."""
+        reader = CsvReader(self._arrow, self._columns, columns, stored)
+        return self._blocks(blocks, reader.read) if reader.able else None
+
+    async def _blocks(
+        self, batches: AsyncIterable[BatchT], read: Callable[[BatchT], list[Any]]
+    ) -> AsyncGenerator[bytes, None]:
+        async for batch in batches:
+            await asyncio.to_thread(self._add, read, batch)
+            if data := self._sink.taken():
+                yield data
+        await asyncio.to_thread(self._end)
+        yield self._sink.taken()
+
+    async def _groups(
+        self, batches: AsyncIterable[Sequence[Sequence[Any]]]
+    ) -> AsyncGenerator[list[Sequence[Any]], None]:
         held: list[Sequence[Any]] = []
-        try:
-            yield sink.taken()
-            async for batch in batches:
-                held += batch
-                if len(held) >= self._group_rows:
-                    await asyncio.to_thread(self._group, writer, held)
-                    held = []
-                    yield sink.taken()
-            if held:
-                await asyncio.to_thread(self._group, writer, held)
-        finally:
-            writer.close()
-        yield sink.taken()
+        async for batch in batches:
+            held += batch
+            if len(held) >= self._group_rows:
+                yield held
+                held = []
+        if held:
+            yield held
 
-    def _group(self, writer: Any, rows: Sequence[Sequence[Any]]) -> None:  # Any: pyarrow has no types
-        arrays = [
-            self._arrow.array([column.read(row[at]) for row in rows], type=column.type)
-            for at, column in enumerate(self._columns)
-        ]
-        writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema), row_group_size=len(rows))
+    def _of_rows(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        values = zip(*rows, strict=True)
+        return [column.of_values(one) for column, one in zip(self._columns, values, strict=True)]
 
+    def _add(self, read: Callable[[BatchT], list[Any]], batch: BatchT) -> None:
+        arrow = self._arrow
+        self._held = arrow.concat_tables([self._held, arrow.Table.from_arrays(read(batch), schema=self._schema)])
+        if whole := len(self._held) // self._group_rows * self._group_rows:
+            self._write(whole)
 
-class _Column:
-    """The Arrow type of a field, and how a stored or an Entry's value becomes one of it."""
+    def _write(self, rows: int) -> None:
+        table, self._held = self._held.slice(0, rows), self._held.slice(rows)
+        if self._file is None:
+            self._file = self._arrow.parquet.ParquetWriter(
+                self._arrow.PythonFile(self._sink, mode="w"),
+                self._schema,
+                compression=CODEC,
+                use_dictionary=self._repeated(table),
+            )
+        self._file.write_table(table, row_group_size=self._group_rows)
 
-    def __init__(self, arrow: ModuleType, field: EntryField) -> None:
-        self.type, self.read = _of(arrow, bare(field.annotation))
+    def _repeated(self, table: Any) -> list[str]:
+        """The columns for which a dictionary is worth it, by their paths in the file."""
+        repeated: list[str] = []
+        for name, cells in zip(table.column_names, table.columns, strict=True):
+            path, column = name, cells
+            while self._arrow.types.is_list(column.type):
+                path, column = f"{path}.list.element", column.combine_chunks().flatten()
+            if self._arrow.compute.count_distinct(column).as_py() <= len(column) * REPEATED:
+                repeated.append(path)
+        return repeated
 
-
-def _of(arrow: ModuleType, kind: Any) -> tuple[Any, Callable[[Any], object]]:  # Any: a type as the author wrote it
-    if get_origin(kind) in (list, set, tuple, frozenset, Sequence):
-        items, read = _of(arrow, bare((get_args(kind) or (str,))[0]))
-        return arrow.list_(items), lambda value: None if value is None else [read(one) for one in _decoded(value)]
-    if isinstance(kind, type) and not issubclass(kind, Enum):
-        for python, type_ in (
-            (bool, arrow.bool_()),
-            (int, arrow.int64()),
-            (float, arrow.float64()),
-            (datetime, arrow.timestamp("us", tz="UTC")),
-            (date, arrow.date32()),
-        ):
-            if issubclass(kind, python):
-                return type_, _same
-    return arrow.string(), _text
-
-
-def _same(value: Any) -> object:
-    return value
-
-
-def _decoded(value: Any) -> Any:
-    """A list of a JSON column is stored as its text."""
-    return orjson.loads(bytes(value)) if isinstance(value, msgspec.Raw | bytes) else value
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value if value is None else str(value)
-    if isinstance(value, msgspec.Raw):
-        return bytes(value).decode()
-    if isinstance(value, Decimal | uuid.UUID):
-        return str(value)
-    if hasattr(value, "model_dump_json"):
-        return str(value.model_dump_json(by_alias=True))
-    if isinstance(value, Mapping | list | tuple):
-        return orjson.dumps(value, default=str).decode()
-    return str(value)
+    def _end(self) -> None:
+        if self._file is None or len(self._held):
+            self._write(len(self._held))
+        if self._file is not None:
+            self._file.close()
 
 
 class _Sink:

@@ -71,7 +71,7 @@ class Compiled:
 
     __slots__ = ("arrays", "json_at", "order", "sql", "text_at")
 
-    def __init__(self, sql: str, order: tuple[int, ...] | None, binds: _Binds, arrays: Arrays | None = None) -> None:
+    def __init__(self, sql: str, order: tuple[int, ...] | None, binds: Binds, arrays: Arrays | None = None) -> None:
         self.sql = sql
         self.order = order
         self.json_at = tuple(binds.json_at)
@@ -90,10 +90,10 @@ class Compiler:
 
     def compile(self, shape: Shape) -> Compiled:
         """The statement for a shape."""
-        binds = _Binds()
+        binds = Binds()
         match shape:
             case SelectShape():
-                statement = self._select(shape, binds)
+                statement = self.select(shape, binds)
             case CountShape():
                 statement = _sql.select(func.count()).select_from(self.table).where(self._where(shape.where, binds))
             case AggregateShape():
@@ -124,7 +124,8 @@ class Compiler:
 
     # -- reads
 
-    def _select(self, shape: SelectShape, binds: _Binds) -> Any:
+    def select(self, shape: SelectShape, binds: Binds) -> Any:
+        """The select itself, not compiled yet: `binds` says how it takes its values."""
         statement = _sql.select(*self._columns(shape.columns)).where(self._where(shape.where, binds))
         if shape.for_update:
             statement = statement.with_for_update()
@@ -144,14 +145,14 @@ class Compiler:
         statement = statement.order_by(*by).limit(binds.next_of(BigInteger()))
         return statement.offset(binds.next_of(BigInteger())) if shape.offset else statement
 
-    def _of_each(self, statement: Any, shape: SelectShape, by: list[ColumnElement[Any]], binds: _Binds) -> Any:
+    def _of_each(self, statement: Any, shape: SelectShape, by: list[ColumnElement[Any]], binds: Binds) -> Any:
         """The first rows of each group: numbered within it, so that one statement reads them all."""
         place = func.row_number().over(partition_by=self._column(shape.each), order_by=by).label("place_in_group")
         numbered = statement.add_columns(place).subquery()
         few = numbered.c.place_in_group <= binds.next_of(BigInteger())
         return _sql.select(*[numbered.c[name] for name in shape.columns]).where(few).order_by(place.name)
 
-    def _beyond(self, shape: SelectShape, name: str, binds: _Binds, *, descending: bool) -> ColumnElement[bool]:
+    def _beyond(self, shape: SelectShape, name: str, binds: Binds, *, descending: bool) -> ColumnElement[bool]:
         """What is read from the shape's place on; `descending`: on the way that is read."""
         column = self._column(name)
         sort, id_column = ordered(column), ordered(self._column(self.id_column))
@@ -167,7 +168,7 @@ class Compiler:
         beyond = reads_on(_sql.tuple_(sort, id_column), _sql.tuple_(value, id_value))
         return or_(beyond, column.is_(None)) if column.nullable and not shape.backwards else beyond
 
-    def _where(self, shape: NodeShape, binds: _Binds) -> ColumnElement[bool]:
+    def _where(self, shape: NodeShape, binds: Binds) -> ColumnElement[bool]:
         match shape:
             case GroupShape("not", (part,)):
                 return self._where(part, binds).is_not(_sql.true())  # two-valued: what is unknown does not hold
@@ -195,7 +196,7 @@ class Compiler:
             case _:
                 assert_never(shape)
 
-    def _condition(self, shape: ConditionShape, binds: _Binds) -> ColumnElement[bool]:
+    def _condition(self, shape: ConditionShape, binds: Binds) -> ColumnElement[bool]:
         column: Any = self._column(shape.column)
         match shape.type:
             case FilterType.IS_NULL:
@@ -219,7 +220,7 @@ class Compiler:
             case _:
                 return COMPARISONS[shape.type](ordered(column), binds.next(column))
 
-    def _json_condition(self, shape: ConditionShape, binds: _Binds) -> ColumnElement[bool]:
+    def _json_condition(self, shape: ConditionShape, binds: Binds) -> ColumnElement[bool]:
         node: Any = self._column(shape.column)
         for step in shape.path:  # `-> text` finds members of objects only: `#>` would take "0" for an array's element
             node = node.op("->")(_sql.literal_column(quoted(step)))
@@ -258,7 +259,7 @@ class Compiler:
 
     # -- writes
 
-    def _update(self, shape: UpdateShape, binds: _Binds) -> Any:
+    def _update(self, shape: UpdateShape, binds: Binds) -> Any:
         values: dict[str, Any] = {c: binds.next(self._column(c)) for c in shape.columns}
         self._count_up(values)
         where = self._where(shape.where, binds)
@@ -300,7 +301,7 @@ class Compiler:
         return f"{sql} RETURNING {returning}(t.xmax = 0)"
 
 
-class _Binds:
+class Binds:
     """Names the parameters of a statement in the order in which the shape takes its values."""
 
     def __init__(self) -> None:

@@ -41,6 +41,7 @@ ELEMENTS: Mapping[type, str] = {
     Uuid: "uuid",
 }
 """By the exact class of a column's type, as a subclass (an enumeration) may be kept in another way."""
+INTEGERS = (BigInteger, Integer, SmallInteger)
 PLACE = "coffee_place"
 """Where a row stands among those that were given."""
 

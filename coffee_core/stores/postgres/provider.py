@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, cast
+from contextlib import aclosing
+from typing import Any, Literal, cast
 
 import asyncpg
 import msgspec
@@ -23,12 +24,14 @@ from coffee_core.rest.dao_provider import (
     DaoProvider,
     Features,
     Row,
+    SelectShape,
     Shape,
     StatementPlan,
     UpsertShape,
 )
 from coffee_core.stores.model import answered
 from coffee_core.stores.postgres.compiler import Compiler, like_patterns
+from coffee_core.stores.postgres.copying import Copied, blocks_of, copied
 from coffee_core.stores.postgres.many import to_json
 
 _decode_json = msgspec.json.Decoder().decode
@@ -43,10 +46,14 @@ def _estimate(rows: Sequence[Row]) -> Sequence[Row]:
 class PostgresPlan(StatementPlan[EntityT]):
     """A compiled statement: prepared once on each connection."""
 
-    __slots__ = ("arrays", "as_given", "estimated", "json_at", "many", "order", "sql", "text_at")
+    __slots__ = (
+        "_compiler", "_copied", "arrays", "as_given", "estimated", "json_at", "many", "order", "sql", "text_at",
+    )  # fmt: skip
 
     def __init__(self, shape: Shape, columns: tuple[str, ...], compiler: Compiler) -> None:
         super().__init__(shape, columns)
+        self._compiler = compiler
+        self._copied: Copied | Literal["unknown"] | None = "unknown"
         compiled = compiler.compile(shape)
         self.sql = compiled.sql
         self.order = compiled.order
@@ -60,6 +67,12 @@ class PostgresPlan(StatementPlan[EntityT]):
         if self.estimated:
             self.sql = f"EXPLAIN (FORMAT JSON) {self.sql.replace('count(*)', '1', 1)}"
 
+    def copied(self) -> Copied | None:
+        """The same select for COPY, if there is one; compiled when it is first asked for."""
+        if self._copied == "unknown":
+            self._copied = copied(self._compiler, cast("SelectShape", self.shape))
+        return self._copied
+
     def arguments(self, values: Sequence[object]) -> Sequence[object]:
         """The statement's parameters, in its order."""
         if self.many:
@@ -68,17 +81,20 @@ class PostgresPlan(StatementPlan[EntityT]):
                 return self.arrays.of(rows)
             columns = cast("UpsertShape", self.shape).columns
             return (to_json([dict(zip(columns, row, strict=True)) for row in rows]),)
-        if self.json_at:
+        values = self.read(values)
+        if self.order is not None:
+            return [values[at] for at in self.order]
+        return values
+
+    def read(self, values: Sequence[object]) -> Sequence[object]:
+        """The values as the server takes them, in the order of the shape."""
+        if self.json_at or self.text_at:
             values = list(values)
             for at in self.json_at:
                 if values[at] is not None:
                     values[at] = to_json(values[at])
-        if self.text_at:
-            values = list(values)
             for at in self.text_at:
                 values[at] = like_patterns(cast("str", values[at]))
-        if self.order is not None:
-            return [values[at] for at in self.order]
         return values
 
 
@@ -180,6 +196,27 @@ class PostgresDaoProvider(DaoProvider[EntityT, IdT]):
                         if ahead.done() and not ahead.cancelled():
                             ahead.exception()  # seen, where nobody reads on
                         ahead.cancel()
+            except _DRIVER_ERRORS as error:
+                raise translate(error) from error
+
+    def writes_csv(self, plan: StatementPlan[EntityT]) -> bool:
+        """Unless there is a type in it whose text may be another than the value that the driver makes of it."""
+        return cast("PostgresPlan[EntityT]", plan).copied() is not None
+
+    async def csv(self, plan: StatementPlan[EntityT], values: Sequence[object]) -> AsyncIterator[bytes]:
+        """By COPY in a read-only snapshot, in blocks of `stream_bytes`."""
+        statement = cast("PostgresPlan[EntityT]", plan)
+        copied = statement.copied()
+        assert copied is not None, "not every select can be copied: see `writes_csv`"
+        async with self._pool.snapshot() as connection:
+            try:
+                sql, parameters = copied.binding(statement.read(values))
+                if sql:
+                    await connection.raw.fetch(sql, *parameters)
+                blocks = blocks_of(connection.raw, copied.sql, self._pool.settings.stream_bytes)
+                async with aclosing(blocks):
+                    async for block in blocks:
+                        yield block
             except _DRIVER_ERRORS as error:
                 raise translate(error) from error
 

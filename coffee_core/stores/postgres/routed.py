@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
 
 from coffee_core.domain.errors import UnavailableError
 from coffee_core.domain.ids import EntityT, IdT
@@ -11,6 +12,8 @@ from coffee_core.persistence.pool import Pool
 from coffee_core.persistence.read_routing import ReadRouting
 from coffee_core.rest.dao_provider import AggregateShape, CountShape, Row, SelectShape, StatementPlan
 from coffee_core.stores.postgres.provider import PostgresDaoProvider
+
+BatchT = TypeVar("BatchT")
 
 
 class RoutedDaoProvider(PostgresDaoProvider[EntityT, IdT]):
@@ -44,10 +47,19 @@ class RoutedDaoProvider(PostgresDaoProvider[EntityT, IdT]):
 
     async def stream(self, plan: StatementPlan[EntityT], values: Sequence[object]) -> AsyncIterator[Sequence[Row]]:
         """From one snapshot of one server: a replica that fails after its first batch fails the stream."""
+        async for batch in self._from_one(self._replica.stream(plan, values), super().stream(plan, values)):
+            yield batch
+
+    async def csv(self, plan: StatementPlan[EntityT], values: Sequence[object]) -> AsyncIterator[bytes]:
+        """The same, as the server writes it."""
+        async for block in self._from_one(self._replica.csv(plan, values), super().csv(plan, values)):
+            yield block
+
+    async def _from_one(self, replica: AsyncIterator[BatchT], primary: AsyncIterator[BatchT]) -> AsyncIterator[BatchT]:
         if self._routing.by_replica():
             begun = False
             try:
-                async for batch in self._replica.stream(plan, values):
+                async for batch in replica:
                     begun = True
                     yield batch
             except UnavailableError as error:
@@ -56,7 +68,7 @@ class RoutedDaoProvider(PostgresDaoProvider[EntityT, IdT]):
                     raise
             else:
                 return
-        async for batch in super().stream(plan, values):
+        async for batch in primary:
             yield batch
 
     def _failed(self, error: UnavailableError) -> None:

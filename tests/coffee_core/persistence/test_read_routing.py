@@ -17,6 +17,7 @@ from coffee_core.persistence import read_routing
 from coffee_core.persistence.settings import DatabaseSettings
 from coffee_core.persistence.unit_of_work import acting_as, begin_transaction
 from coffee_core.rest.dao import Dao
+from coffee_core.rest.written_rows import csv_of
 from coffee_core.stores.postgres.provider import PostgresDaoProvider
 from coffee_core.stores.postgres.store import PostgresStore
 from tests.coffee_core.rest.sample import TABLE, BookEntity, connection
@@ -51,6 +52,12 @@ class Library:
     async def titles(self) -> list[str]:
         return [book.title for book in self.dao.entities(await self.dao.search(SearchQuery()))]
 
+    async def exported(self) -> str:
+        query = SearchQuery(fields=("title",))
+        written = csv_of(self.dao, query, self.dao.projection(query.fields))
+        assert written is not None
+        return b"".join([block async for block in written.blocks]).decode()
+
     async def write(self) -> None:
         await self.dao.insert({"title": "primary"})
 
@@ -75,6 +82,7 @@ async def test_a_read_that_needs_no_transaction_is_the_replicas(library: Library
         assert await library.dao.count(SearchQuery()) == 1
         streamed = [rows async for rows in library.dao.stream(SearchQuery())]
         assert [book.title for rows in streamed for book in library.dao.entities(rows)] == ["replica"]
+        assert (await library.exported()).startswith("replica,")
 
 
 async def test_a_read_within_a_transaction_is_the_primarys(library: Library) -> None:
@@ -91,6 +99,7 @@ async def test_after_a_write_its_partner_reads_from_the_primary_in_this_request_
         assert await library.titles() == ["primary"]
         streamed = [rows async for rows in library.dao.stream(SearchQuery())]
         assert [book.title for rows in streamed for book in library.dao.entities(rows)] == ["primary"]
+        assert (await library.exported()).startswith("primary,")
 
 
 async def test_a_transaction_counts_as_a_write_whatever_wrote_in_it(library: Library) -> None:
@@ -146,6 +155,14 @@ async def test_a_replica_that_is_down_is_left_alone_and_the_primary_serves(datab
         assert await library.titles() == []
         assert [rows async for rows in library.dao.stream(SearchQuery())] == []
     assert await library.store.check() is None
+    await library.store.close()
+
+
+async def test_an_export_of_a_replica_that_is_down_is_the_primarys(database_url: str, replica_url: str) -> None:
+    library = Library(database_url, NOWHERE)
+    await library.store.open()
+    async with acting_as(library.caller()):
+        assert await library.exported() == ""
     await library.store.close()
 
 

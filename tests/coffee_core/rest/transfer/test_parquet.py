@@ -77,7 +77,7 @@ async def test_memory_is_bounded_by_the_row_group(city: Caller) -> None:
         data += block
         written += bool(block)
         held.append(read_rows)
-    assert held[1:4] == [500, 1000, 1500], "a block leaves with each group"
+    assert held[:3] == [500, 1000, 1500], "a block leaves with each group"
     assert pq.ParquetFile(pa.BufferReader(data)).num_row_groups == 20
     assert read(data).num_rows == 10_000
 
