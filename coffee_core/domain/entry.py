@@ -32,7 +32,10 @@ class Filterable(NamedTuple):
 
 
 class Searchable(NamedTuple):
-    """Marks a text field as part of the free-text search (`q=`)."""
+    """Marks a text field as part of the free-text search (`q=`).
+
+    Where rows belong to no partner `coffee check` asks for an index of its words.
+    """
 
 
 class Entry(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from coffee_core.domain.entry import Entry, ReadOnly, Related, Searchable
+from coffee_core.domain.entry import Entry, Filterable, ReadOnly, Related, Searchable
 
 Text = Annotated[str, Field(max_length=200)]
 ShortList = Annotated[list[Text], Field(max_length=100)]
@@ -33,7 +33,7 @@ class CollectionEntry(Entry):
 
     id: Annotated[int | None, ReadOnly()] = None
     share_id: Annotated[str | None, ReadOnly()] = None
-    name: Annotated[str, Field(min_length=1, max_length=200), Searchable()]
+    name: Annotated[str, Field(min_length=1, max_length=200), Searchable(), Filterable()]
     description: Annotated[str | None, Field(max_length=5000), Searchable()] = None
     categories: ShortList = []
     tags: ShortList = []
@@ -49,7 +49,7 @@ class CollectionEntry(Entry):
     item_count: Annotated[int | None, Related()] = None
     created_by: Annotated[int | None, ReadOnly()] = None
     created_at: Annotated[datetime | None, ReadOnly()] = None
-    updated_at: Annotated[datetime | None, ReadOnly()] = None
+    updated_at: Annotated[datetime | None, ReadOnly(), Filterable()] = None
 
 
 class ItemEntry(Entry):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from coffee_core.domain.entry import Entry, ReadOnly, Searchable
+from coffee_core.domain.entry import Entry, Filterable, ReadOnly, Searchable
 from coffee_core.domain.plan import Gated, Plan
 
 PAID_FOR = Gated(Plan.SAAS)
@@ -26,30 +26,30 @@ class ProfileEntry(Entry):
     thumbnail: Annotated[str | None, Field(max_length=2000)] = None
     dob: date | None = None
     gender: Text | None = None
-    location: Texts = []
-    city: Text | None = None
-    state: Text | None = None
-    country: Text | None = None
-    categories: Texts = []
-    languages: Texts = []
-    keywords: Texts = []
+    location: Annotated[Texts, Filterable()] = []
+    city: Annotated[Text | None, Filterable()] = None
+    state: Annotated[Text | None, Filterable()] = None
+    country: Annotated[Text | None, Filterable()] = None
+    categories: Annotated[Texts, Filterable()] = []
+    languages: Annotated[Texts, Filterable()] = []
+    keywords: Annotated[Texts, Filterable()] = []
     label: Text | None = None
     search_phrase: Annotated[str | None, ReadOnly(), Searchable()] = None
     is_blacklisted: bool = False
     is_verified: bool = False
     profile_type: Text | None = None
     profile_id: Text | None = None
-    followers: Count | None = None
+    followers: Annotated[Count | None, Filterable()] = None
     followers_grade: Grade | None = None
     followers_growth7d: float | None = None
     followers_growth7d_grade: Grade | None = None
-    followers_growth30d: float | None = None
+    followers_growth30d: Annotated[float | None, Filterable()] = None
     followers_growth30d_grade: Grade | None = None
     avg_views: float | None = None
     avg_views_grade: Grade | None = None
     uploads_30d: Count | None = None
     uploads_30d_grade: Grade | None = None
-    engagement_rate: float | None = None
+    engagement_rate: Annotated[float | None, Filterable()] = None
     er_grade: Grade | None = None
     authentic_engagement: float | None = None
     country_rank: Count | None = None
@@ -78,19 +78,19 @@ class ProfileEntry(Entry):
 class InstagramEntry(ProfileEntry):
     """A profile on Instagram, found by `ig_id`."""
 
-    ig_id: Code
-    handle: Code
+    ig_id: Annotated[Code, Filterable()]
+    handle: Annotated[Code, Filterable()]
     name: Annotated[str | None, Field(max_length=500)] = None
     bio: Annotated[str | None, Field(max_length=5000)] = None
     following: Count | None = None
     post_count: Count | None = None
     ffratio: float | None = None
     ffratio_grade: Grade | None = None
-    avg_likes: float | None = None
+    avg_likes: Annotated[float | None, Filterable()] = None
     avg_likes_grade: Grade | None = None
     avg_comments: float | None = None
     avg_comments_grade: Grade | None = None
-    avg_reels_play_count: float | None = None
+    avg_reels_play_count: Annotated[float | None, Filterable()] = None
     avg_reels_play_count_grade: Grade | None = None
     followers_growth90d: float | None = None
     followers_growth90d_grade: Grade | None = None
@@ -120,16 +120,16 @@ class InstagramEntry(ProfileEntry):
 class YoutubeEntry(ProfileEntry):
     """A channel on YouTube, found by `channel_id`."""
 
-    channel_id: Code
-    title: Annotated[str, Field(min_length=1, max_length=500)]
+    channel_id: Annotated[Code, Filterable()]
+    title: Annotated[str, Field(min_length=1, max_length=500), Filterable()]
     username: Annotated[str | None, Field(max_length=500)] = None
     description: Annotated[str | None, Field(max_length=10_000)] = None
     channel_created_on: date | None = None
     uploads_count: Count | None = None
     uploads_count_grade: Grade | None = None
-    views_count: Count | None = None
+    views_count: Annotated[Count | None, Filterable()] = None
     views_count_grade: Grade | None = None
-    views_30d: Count | None = None
+    views_30d: Annotated[Count | None, Filterable()] = None
     views_30d_grade: Grade | None = None
     avg_shorts_views_30d: float | None = None
     avg_shorts_views_30d_grade: Grade | None = None

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from coffee_core.cli.check.contract import breaking
 from coffee_core.cli.check.decisions import undecided, without_migrations, without_versions
-from coffee_core.cli.check.tables import drift, read_catalog, unindexed
+from coffee_core.cli.check.indexes import unindexed
+from coffee_core.cli.check.tables import drift, read_catalog
 from coffee_core.cli.composition import Composition, compose, find_modules
 from coffee_core.cli.serving import application
 from coffee_core.domain.errors import CoffeeError
@@ -81,7 +82,8 @@ async def _tables(composed: Composition) -> list[str]:
     if pending:
         return [*pending, "run `coffee migrate`, and check again"]
     kept = [(entry, entity) for entry, entity in resources if entity.__table__.schema in schemas]
-    return [*without_versions(statuses, histories), *drift(kept, catalog), *unindexed(kept, catalog)]
+    indexes = unindexed(kept, catalog.indexes, trigrams=catalog.trigrams)
+    return [*without_versions(statuses, histories), *drift(kept, catalog), *indexes]
 
 
 @asynccontextmanager

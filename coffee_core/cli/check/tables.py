@@ -1,44 +1,32 @@
-"""The tables that migrations really make, held against the Entities: columns that are missing, indexes that are."""
+"""The tables that migrations really make: their columns, held against the Entities, and their indexes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import asyncpg
 from sqlalchemy import Table
 
+from coffee_core.cli.check.indexes import Index
 from coffee_core.domain.entity import Entity
 from coffee_core.domain.entry import Entry
-from coffee_core.rest.fields import filterable_of
 
 _COLUMNS = """
 SELECT table_schema || '.' || table_name, column_name FROM information_schema.columns WHERE table_schema = ANY ($1)
 """
 _INDEXES = """
-SELECT n.nspname || '.' || c.relname, am.amname, pg_get_indexdef(i.indexrelid),
-       ARRAY(SELECT pg_get_indexdef(i.indexrelid, place, true) FROM generate_series(1, i.indnkeyatts) AS place)
+SELECT n.nspname || '.' || c.relname, am.amname,
+       ARRAY(SELECT pg_get_indexdef(i.indexrelid, at::int, true) FROM generate_series(1, i.indnkeyatts) AS at),
+       i.indisunique, coalesce(pg_get_expr(i.indpred, i.indrelid), ''),
+       ARRAY(SELECT coalesce(co.collname, '') FROM unnest(i.indcollation::oid[]) WITH ORDINALITY AS k(id, at)
+             LEFT JOIN pg_collation co ON co.oid = k.id ORDER BY k.at),
+       ARRAY(SELECT op.opcname FROM unnest(i.indclass::oid[]) WITH ORDINALITY AS k(id, at)
+             JOIN pg_opclass op ON op.oid = k.id ORDER BY k.at)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am am ON am.oid = x.relam
 WHERE i.indisvalid AND n.nspname = ANY ($1)
 """
-_FIRST = ("partner_id",)
-"""Columns that every statement names: an index may begin with them."""
-
-
-class Index(NamedTuple):
-    """`keys` as PostgreSQL writes them, quotes taken off."""
-
-    method: str
-    keys: tuple[str, ...]
-
-    def serves(self, column: str) -> bool:
-        """Whether a condition on the column, or an order by it, can use it."""
-        if self.method in ("gin", "gist", "brin", "bloom"):
-            return any(re.search(rf"\b{re.escape(column)}\b", key) for key in self.keys)
-        keys = [key for key in self.keys if key not in _FIRST]
-        return bool(keys) and keys[0] == column
 
 
 class Catalog(NamedTuple):
@@ -46,6 +34,8 @@ class Catalog(NamedTuple):
 
     columns: Mapping[str, frozenset[str]]
     indexes: Mapping[str, Sequence[Index]]
+    trigrams: bool
+    """Whether the server has pg_trgm, which indexes of free text are made of."""
 
 
 async def read_catalog(url: str, schemas: Sequence[str]) -> Catalog:
@@ -56,12 +46,16 @@ async def read_catalog(url: str, schemas: Sequence[str]) -> Catalog:
         for table, column in await connection.fetch(_COLUMNS, list(schemas)):
             columns.setdefault(table, set()).add(column)
         indexes: dict[str, list[Index]] = {}
-        for table, method, _, keys in await connection.fetch(_INDEXES, list(schemas)):
-            plain = tuple(key.strip('"').partition(" COLLATE")[0] for key in keys)
-            indexes.setdefault(table, []).append(Index(method, plain))
+        for table, method, keys, unique, predicate, collations, classes in await connection.fetch(
+            _INDEXES, list(schemas)
+        ):
+            plain = tuple(key.strip('"') for key in keys)
+            index = Index(method, plain, unique, predicate, tuple(collations), tuple(classes))
+            indexes.setdefault(table, []).append(index)
+        trigrams = bool(await connection.fetchval("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'"))
     finally:
         await connection.close()
-    return Catalog({name: frozenset(found) for name, found in columns.items()}, indexes)
+    return Catalog({name: frozenset(found) for name, found in columns.items()}, indexes, trigrams)
 
 
 def drift(resources: Iterable[tuple[type[Entry], type[Entity]]], catalog: Catalog) -> list[str]:
@@ -79,20 +73,4 @@ def drift(resources: Iterable[tuple[type[Entry], type[Entity]]], catalog: Catalo
                     f"{table.fullname} has no column {column.name}, which {entity.__name__} maps: write a migration "
                     "that adds it"
                 ] = None
-    return list(found)
-
-
-def unindexed(resources: Iterable[tuple[type[Entry], type[Entity]]], catalog: Catalog) -> list[str]:
-    """Fields that are declared `Filterable` and served by no index."""
-    found: dict[str, None] = {}
-    for entry, entity in resources:
-        table = cast("Table", entity.__table__)
-        for name in filterable_of(entry):
-            if name not in table.columns or any(one.serves(name) for one in catalog.indexes.get(table.fullname, ())):
-                continue
-            key = ", ".join(column for column in ("partner_id", name, "id") if column in table.columns)
-            found[
-                f"{entry.__name__}.{name} is Filterable() and no index of {table.fullname} serves it: add CREATE INDEX "
-                f"ON {table.fullname} ({key}) to a migration, or take the mark away"
-            ] = None
     return list(found)
