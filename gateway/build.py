@@ -94,7 +94,8 @@ class BuiltVerdict:
             tokens.clear()
 
         def sign_with(secrets: Sequence[str]) -> None:
-            signer.key = identity.key = secrets[0]
+            signer.replace_key(secrets[0])
+            identity.key = secrets[0]
 
         watched = ((settings.jwt_secrets_file, verify_with), (settings.identity_signing_key_file, sign_with))
         self.secret_files = SecretFiles(

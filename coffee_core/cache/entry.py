@@ -17,10 +17,9 @@ class CachedEntry(Generic[V]):
 
     __slots__ = ("__weakref__", "epoch", "fresh_until", "source", "stale_until", "value", "weight")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by place, because one is made for every session that is met
         self,
         value: V | None,
-        *,
         weight: int,
         epoch: int,
         fresh_until: float,

@@ -1,4 +1,4 @@
-"""Scripts on one server by one connection, without waiting for one reply before the next question.
+"""Commands to one server by one connection, without waiting for one reply before the next question.
 
 A round trip of the client library takes this process a hundred microseconds: pool, locks, streams and coroutines.
 Here it is one write and one read. The library still opens the connection (URL, TLS, AUTH, SELECT); then this takes
@@ -32,12 +32,11 @@ Told: TypeAlias = Callable[[Reply], None]
 
 
 class _Question:
-    __slots__ = ("again", "arguments", "deadline", "packed", "script", "told")
+    __slots__ = ("again", "deadline", "instead", "packed", "told")
 
-    def __init__(self, script: bytes, sha: bytes, arguments: Sequence[bytes], told: Told, deadline: float) -> None:
-        self.script = script
-        self.packed = pack((b"EVALSHA", sha, *arguments))
-        self.arguments = arguments
+    def __init__(self, command: Sequence[bytes], instead: Sequence[bytes], told: Told, deadline: float) -> None:
+        self.packed = pack(command)
+        self.instead = instead
         self.told = told
         self.deadline = deadline
         self.again = False
@@ -62,13 +61,13 @@ class Pipeline:
         self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def ask(self, script: bytes, sha: bytes, arguments: Sequence[bytes], told: Told) -> None:
-        """Run it; `arguments` begin with the number of keys."""
+    def ask(self, command: Sequence[bytes], told: Told, *, instead: Sequence[bytes] = ()) -> None:
+        """Give this command; `instead` is given if the server does not know its script."""
         if self._closed or len(self._open) >= MOST:
             told(GONE)
             return
         loop = asyncio.get_running_loop()
-        question = _Question(script, sha, arguments, told, loop.time() + self._timeout)
+        question = _Question(command, instead, told, loop.time() + self._timeout)
         self._open.append(question)
         if self._alarm is None:
             self._alarm = loop.call_at(question.deadline, self._overdue)
@@ -116,7 +115,7 @@ class Pipeline:
         """The next reply has come."""
         question = self._open.popleft()
         if isinstance(reply, Fault) and reply.text.startswith(NO_SCRIPT) and self._wire is not None:
-            question.packed = pack((b"EVAL", question.script, *question.arguments))
+            question.packed = pack(question.instead)
             self._open.append(question)
             self._wire.transport.write(question.packed)
         else:

@@ -1,4 +1,4 @@
-"""Lua scripts on Redis, one round trip each, with every wait bounded."""
+"""Lua scripts on Redis, and what is stored there: one round trip each, with every wait bounded."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ class RedisScripts:
         self._failures = 0
         self._paused_until = 0.0
         self._pipeline = Pipeline(redis, timeout) if isinstance(redis, Redis) else None
+        self.single = self._pipeline is not None
+        """Whether all keys are on one server."""
         self._running: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -81,11 +83,19 @@ class RedisScripts:
             told(DOWN)
         elif self._pipeline is not None:
             text, sha = _encoded(script)
-            self._pipeline.ask(text, sha, (b"%d" % len(keys), *keys, *args), partial(self._told, told))
+            rest = (b"%d" % len(keys), *keys, *args)
+            self._pipeline.ask((b"EVALSHA", sha, *rest), partial(self._told, told), instead=(b"EVAL", text, *rest))
         else:
             task = asyncio.get_running_loop().create_task(self._run(script, keys, args, told))
             self._running.add(task)  # the loop itself holds tasks by weak references only
             task.add_done_callback(self._running.discard)
+
+    def values(self, keys: Sequence[bytes], told: Callable[[object], None]) -> None:
+        """What is stored under each of these, `None` where no text is; as `ask`, and on a single server only."""
+        if time.monotonic() < self._paused_until or self._pipeline is None:
+            told(DOWN)
+        else:
+            self._pipeline.ask((b"MGET", *keys), partial(self._told, told))
 
     async def run(self, script: str, keys: Sequence[str | bytes], *args: str | bytes | float) -> object:
         """The script's reply, or `DOWN`. On a cluster all keys must be of one slot (`{tag}`). The text goes over the

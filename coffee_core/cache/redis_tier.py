@@ -16,6 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from coffee_core.cache.claims import Claims
+from coffee_core.cache.lookups import Lookups
 from coffee_core.cache.redis_scripts import RedisScripts, Silence
 
 CLAIM = b"!claim:"
@@ -69,6 +70,9 @@ class RedisTier:
         self.scripts = scripts
         """For other scripts on the same server: what they learn of its silence, this learns too."""
         self._claims = Claims(scripts)
+        self._lookups = Lookups(scripts) if scripts.single else None
+        """Mostly a value is there, and then nothing has to be claimed. On a cluster, where each key is asked by itself,
+        a claim is asked for at once: that is one trip for those that are not there."""
         self._self = b""
         self._numbers = itertools.count()
         """Together they are a claim that nobody else makes."""
@@ -80,15 +84,27 @@ class RedisTier:
 
     def ask(self, key: str, *, seconds: float, told: Callable[[Answer], None]) -> None:
         """The value, or the right to load it for so many seconds; `told` hears it, and may not raise."""
+        if self._lookups is None:
+            self._claim(key, seconds, told)
+        else:
+            self._lookups.ask(key, partial(self._looked, key, seconds, told))
+
+    def _looked(self, key: str, seconds: float, told: Callable[[Answer], None], reply: bytes | Silence | None) -> None:
+        if reply is None:
+            self._claim(key, seconds, told)
+        else:
+            told(_answer(reply))
+
+    def _claim(self, key: str, seconds: float, told: Callable[[Answer], None]) -> None:
         if not self._self:  # in the process that asks, whatever it was forked from
             self._self = CLAIM + secrets.token_hex(12).encode()
         token = b"%b-%x" % (self._self, next(self._numbers))
-        self._claims.ask(key, token, _milliseconds(seconds), partial(_heard, told, token))
+        self._claims.ask(key, token, _milliseconds(seconds), partial(_claimed, told, token))
 
     async def claim(self, key: str, *, seconds: float) -> Answer:
-        """As `ask`, for who can wait."""
+        """As `ask`, for who can wait, and does not expect the value to be there."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.ask(key, seconds=seconds, told=partial(_settle, answer))
+        self._claim(key, seconds, partial(_settle, answer))
         return await answer
 
     async def fill(self, key: str, expected: bytes, raw: bytes, *, seconds: float) -> bool:
@@ -112,15 +128,18 @@ def _milliseconds(seconds: float) -> int:
     return max(1, int(seconds * 1000))
 
 
-def _heard(told: Callable[[Answer], None], token: bytes, reply: bytes | Silence | None) -> None:
-    if reply is None:
-        told(Answer(State.CLAIMED, token))
-    elif isinstance(reply, Silence):
-        told(DOWN)
-    elif reply == NEGATIVE:
-        told(ABSENT)
-    else:
-        told(BUSY if reply.startswith(CLAIM) else Answer(State.FOUND, reply))
+def _claimed(told: Callable[[Answer], None], token: bytes, reply: bytes | Silence | None) -> None:
+    told(Answer(State.CLAIMED, token) if reply is None else _answer(reply))
+
+
+def _answer(reply: bytes | Silence) -> Answer:
+    if isinstance(reply, Silence):
+        return DOWN
+    if not reply.startswith(b"!"):
+        return Answer(State.FOUND, reply)
+    if reply == NEGATIVE:
+        return ABSENT
+    return BUSY if reply.startswith(CLAIM) else Answer(State.FOUND, reply)
 
 
 def _settle(waiting: asyncio.Future[Answer], answer: Answer) -> None:

@@ -52,11 +52,28 @@ def read(data: bytes, at: int = 0, depth: int = 0) -> tuple[Reply, int] | None:
         if data[end : end + 2] != b"\r\n":
             raise ValueError("a string longer than it says")
         return data[behind:end], end + 2
+    return _items(data, behind, number, depth)
+
+
+def _items(data: bytes, at: int, number: int, depth: int) -> tuple[Reply, int] | None:
+    """So many replies. Texts, of which there may be hundreds, are read here as above, without a call for each."""
     items: list[Reply] = []
     for _ in range(number):
-        found = read(data, behind, depth + 1)
+        end = data.find(b"\r\n", at)
+        if end >= 0 and data[at] == _BULK and (length := int(data[at + 1 : end])) >= 0:
+            begin, behind = end + 2, end + 4 + length
+            if length > MOST:
+                raise ValueError("no reply")
+            if len(data) < behind:
+                return None
+            if data[behind - 2 : behind] != b"\r\n":
+                raise ValueError("a string longer than it says")
+            items.append(data[begin : behind - 2])
+            at = behind
+            continue
+        found = read(data, at, depth + 1)
         if found is None:
             return None
         items.append(found[0])
-        behind = found[1]
-    return items, behind
+        at = found[1]
+    return items, at

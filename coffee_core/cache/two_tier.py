@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from functools import partial
-from typing import Generic, Protocol, TypeVar
-from weakref import WeakValueDictionary
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from coffee_core.cache.entry import CachedEntry
+from coffee_core.cache.held import Held
 from coffee_core.cache.lifetimes import Clock, Lifetimes
 from coffee_core.cache.link import InvalidationLink
 from coffee_core.cache.local import LocalCache
@@ -22,7 +22,10 @@ V = TypeVar("V")
 OVERHEAD = 400
 """Bytes that a key and its entry take beside the text of both (measured with moka: about 420)."""
 
-REDIS = "redis"
+Told: TypeAlias = Callable[[CachedEntry[V] | BaseException], None]
+"""Hears the entry, or why there is none. It may not raise."""
+
+REDIS, AUTHORITY = "redis", "authority"
 ATTEMPTS = 3
 """Loads in a row that invalidations may outrun before the caller is told to come back later."""
 
@@ -50,14 +53,14 @@ class Source(Protocol[V]):
 class _Flight(Generic[V]):
     """One load, and all who wait for it."""
 
-    __slots__ = ("context", "epoch", "started", "task", "valid", "waiting")
+    __slots__ = ("context", "epoch", "key", "started", "task", "valid", "waiting")
 
-    def __init__(self, started: float, epoch: int) -> None:
+    def __init__(self, key: str, told: Told[V], started: float, epoch: int) -> None:
+        self.key = key
         self.valid = True
         self.started = started
         self.epoch = epoch
-        self.waiting: list[asyncio.Future[CachedEntry[V]]] = []
-        """Each waits by himself, so that one who is cancelled takes nothing from the others."""
+        self.waiting = [told]
         self.context = copy_context()
         """Of the first one: the authority is asked in it."""
         self.task: asyncio.Task[None] | None = None
@@ -93,7 +96,7 @@ class TwoTierCache(Generic[V]):
         self._link = link
         self._lifetimes = lifetimes or Lifetimes()
         self._claim_seconds = self._lifetimes.load_timeout + 1.0
-        self._held: WeakValueDictionary[str, CachedEntry[V]] = WeakValueDictionary()
+        self._held: Held[CachedEntry[V]] = Held()
         self._flights: dict[str, _Flight[V]] = {}
         if link is not None:
             link.attach(self)
@@ -119,22 +122,26 @@ class TwoTierCache(Generic[V]):
 
     def load(self, key: str) -> asyncio.Future[CachedEntry[V]]:
         """As `entry`, for a key that `peek` does not know; the future is the caller's own."""
-        self.stats.misses += 1
         waiter: asyncio.Future[CachedEntry[V]] = asyncio.get_running_loop().create_future()
+        self.ask(key, partial(_settle, waiter))
+        return waiter
+
+    def ask(self, key: str, told: Told[V]) -> None:
+        """As `load`, for who has no need of a future; `told` is called once, and never before this has returned.
+        `UnavailableError` at once where too much is asked already."""
+        self.stats.misses += 1
         flight = self._flights.get(key)
         if flight is not None:
             self.stats.joined += 1
-            flight.waiting.append(waiter)
-            return waiter
+            flight.waiting.append(told)
+            return
         if len(self._flights) >= self._lifetimes.max_loads:
             raise UnavailableError("too many look-ups are under way; try again")
-        flight = self._flights[key] = _Flight(self._now(), self.epoch)
-        flight.waiting.append(waiter)
+        flight = self._flights[key] = _Flight(key, told, self._now(), self.epoch)
         if self._remote is None:
-            self._heard(key, flight, DOWN)
+            self._heard(flight, DOWN)
         else:
-            self._remote.ask(key, seconds=self._claim_seconds, told=partial(self._heard, key, flight))
-        return waiter
+            self._remote.ask(key, seconds=self._claim_seconds, told=partial(self._heard, flight))
 
     def invalidate(self, key: str) -> None:
         """Nothing known of this key counts any more, in process or in flight; Redis is the caller's to change."""
@@ -143,14 +150,15 @@ class TwoTierCache(Generic[V]):
 
     def keep(self, key: str, value: V) -> None:
         """Hold a value in process as if it had been loaded now, without asking anybody."""
-        self._keep(key, self._entry(key, value, 0, self._now(), self.epoch))
+        flight = _Flight[V](key, _nobody, self._now(), self.epoch)
+        self._keep(key, self._entry(flight, value, self._source.expires(value), 0, AUTHORITY))
 
     def forget(self, key: str) -> None:
         """As `invalidate`, for a key that no push has named."""
         flight = self._flights.get(key)
         if flight is not None:
             flight.valid = False
-        held = self._held.pop(key, None)
+        held = self._held.pop(key)
         if held is not None:
             held.kill()
         self.local.remove(key)
@@ -160,60 +168,54 @@ class TwoTierCache(Generic[V]):
         self.stats.drops += 1
         self.epoch += 1
 
-    def _heard(self, key: str, flight: _Flight[V], answer: Answer) -> None:
+    def _heard(self, flight: _Flight[V], answer: Answer) -> None:
         """Redis's first answer. Mostly it is all that is needed, and then no task is."""
         if answer.state is State.DOWN and self._remote is not None:
             self.stats.remote_down += 1
         try:
-            entry = self._by_remote(key, flight, answer)
+            entry = self._by_remote(flight, answer)
         except Exception as error:  # noqa: BLE001 - a source that fails is told to who waits, not to the connection
-            self._land(key, flight, error)
+            self._land(flight, error)
             return
         if entry is None:
-            self._take_off(flight, self._fly(key, flight, answer))
+            self._take_off(flight, self._fly(flight, answer))
         elif flight.valid:
-            self._keep(key, entry)
-            self._land(key, flight, entry)
+            self._keep(flight.key, entry)
+            self._land(flight, entry)
         else:
             self.stats.outrun += 1
-            self._take_off(flight, self._fly(key, flight, None))
+            self._take_off(flight, self._fly(flight, None))
 
     def _take_off(self, flight: _Flight[V], work: Coroutine[None, None, None]) -> None:
         flight.task = asyncio.get_running_loop().create_task(work, context=flight.context)
 
-    def _land(self, key: str, flight: _Flight[V], outcome: CachedEntry[V] | BaseException) -> None:
-        del self._flights[key]
-        for waiter in flight.waiting:
-            if waiter.done():
-                continue
-            if isinstance(outcome, CachedEntry):
-                waiter.set_result(outcome)
-            elif isinstance(outcome, asyncio.CancelledError):
-                waiter.cancel()
-            else:
-                waiter.set_exception(outcome)
+    def _land(self, flight: _Flight[V], outcome: CachedEntry[V] | BaseException) -> None:
+        del self._flights[flight.key]
+        for told in flight.waiting:
+            told(outcome)
 
-    async def _fly(self, key: str, flight: _Flight[V], answer: Answer | None) -> None:
+    async def _fly(self, flight: _Flight[V], answer: Answer | None) -> None:
         """The load, where Redis's first answer did not end it; `None`: a push has outrun that."""
         try:
-            entry = await self._attempts(key, flight, answer)
+            entry = await self._attempts(flight, answer)
         except BaseException as error:
-            self._land(key, flight, error)
+            self._land(flight, error)
             if not isinstance(error, Exception):
                 raise
         else:
-            self._land(key, flight, entry)
+            self._land(flight, entry)
 
-    async def _attempts(self, key: str, flight: _Flight[V], answer: Answer | None) -> CachedEntry[V]:
+    async def _attempts(self, flight: _Flight[V], answer: Answer | None) -> CachedEntry[V]:
+        key = flight.key
         for _ in range(ATTEMPTS if answer is not None else ATTEMPTS - 1):
             entry = None
             if answer is None:
                 flight.valid, flight.started, flight.epoch = True, self._now(), self.epoch
             if answer is None or answer.state is State.BUSY:
                 answer = await self._ask_remote(key, flight.started, answer)
-                entry = self._by_remote(key, flight, answer)
+                entry = self._by_remote(flight, answer)
             if entry is None:
-                entry = await self._by_authority(key, flight, answer)
+                entry = await self._by_authority(flight, answer)
             if flight.valid:
                 self._keep(key, entry)
                 return entry
@@ -221,19 +223,27 @@ class TwoTierCache(Generic[V]):
             answer = None
         raise UnavailableError("this changes faster than it can be read; try again")
 
-    def _by_remote(self, key: str, flight: _Flight[V], answer: Answer) -> CachedEntry[V] | None:
-        """What Redis knows, if that is enough."""
-        if answer.state is State.ABSENT:
+    def _by_remote(self, flight: _Flight[V], answer: Answer) -> CachedEntry[V] | None:
+        """What Redis knows, if that is enough: not what is unreadable or past its end."""
+        state, raw = answer
+        if state is State.FOUND:
+            try:
+                value = self._source.decode(raw)
+            except ValueError:
+                self.stats.unreadable += 1
+                return None
+            expires = self._source.expires(value)
+            if expires is not None and expires <= self._wall():
+                return None
             self.stats.remote_hits += 1
-            return self._entry(key, None, 0, flight.started, flight.epoch, source=REDIS)
-        if answer.state is State.FOUND:
-            found = self._read(key, answer.raw, flight.started, flight.epoch)
-            if found is not None:
-                self.stats.remote_hits += 1
-                return found
+            return self._entry(flight, value, expires, len(raw), REDIS)
+        if state is State.ABSENT:
+            self.stats.remote_hits += 1
+            return self._entry(flight, None, None, 0, REDIS)
         return None
 
-    async def _by_authority(self, key: str, flight: _Flight[V], answer: Answer) -> CachedEntry[V]:
+    async def _by_authority(self, flight: _Flight[V], answer: Answer) -> CachedEntry[V]:
+        key = flight.key
         try:
             value = await self._ask_source(key)
         except Exception:
@@ -251,7 +261,8 @@ class TwoTierCache(Generic[V]):
                 await self._remote.fill(key, answer.raw, raw, seconds=seconds)
             elif answer.state is State.CLAIMED:
                 await self._remote.release(key, answer.raw)  # or the next attempt would wait for this one
-        return self._entry(key, value, len(raw), flight.started, flight.epoch)
+        expires = None if value is None else self._source.expires(value)
+        return self._entry(flight, value, expires, len(raw), AUTHORITY)
 
     async def _ask_remote(self, key: str, since: float, answer: Answer | None) -> Answer:
         """Redis's answer, after `answer`; waits a bounded time for a load by another process."""
@@ -268,18 +279,6 @@ class TwoTierCache(Generic[V]):
             self.stats.remote_down += 1
         return answer
 
-    def _read(self, key: str, raw: bytes, started: float, epoch: int) -> CachedEntry[V] | None:
-        """What Redis has, unless it is unreadable or past its end."""
-        try:
-            value = self._source.decode(raw)
-        except ValueError:
-            self.stats.unreadable += 1
-            return None
-        expires = self._source.expires(value)
-        if expires is not None and expires <= self._wall():
-            return None
-        return self._entry(key, value, len(raw), started, epoch, source=REDIS)
-
     async def _ask_source(self, key: str) -> V | None:
         self.stats.loads += 1
         try:
@@ -293,21 +292,18 @@ class TwoTierCache(Generic[V]):
             raise
 
     def _entry(
-        self, key: str, value: V | None, size: int, started: float, epoch: int, *, source: str = "authority"
+        self, flight: _Flight[V], value: V | None, expires: float | None, size: int, source: str
     ) -> CachedEntry[V]:
         lifetimes, now = self._lifetimes, self._now()
         fresh_until = now + lifetimes.jittered(lifetimes.fresh if value is not None else lifetimes.negative)
         if self._link is None or self._link.in_doubt:
-            fresh_until = min(fresh_until, started + lifetimes.doubt)
-        stale_until = fresh_until + (lifetimes.stale if value is not None else 0.0)
-        expires = self._source.expires(value) if value is not None else None
+            fresh_until = min(fresh_until, flight.started + lifetimes.doubt)
+        stale_until = fresh_until + lifetimes.stale if value is not None else fresh_until
         if expires is not None:
             end = now + expires - self._wall()
-            fresh_until, stale_until = min(fresh_until, end), min(stale_until, end)
-        weight = len(key) + size + OVERHEAD
-        return CachedEntry(
-            value, weight=weight, epoch=epoch, fresh_until=fresh_until, stale_until=stale_until, source=source
-        )
+            if end < stale_until:
+                fresh_until, stale_until = min(fresh_until, end), end
+        return CachedEntry(value, len(flight.key) + size + OVERHEAD, flight.epoch, fresh_until, stale_until, source)
 
     def _remote_seconds(self, value: V | None) -> float:
         lifetimes = self._lifetimes
@@ -318,10 +314,9 @@ class TwoTierCache(Generic[V]):
         return seconds if expires is None else min(seconds, expires - self._wall())
 
     def _keep(self, key: str, entry: CachedEntry[V]) -> None:
-        before = self._held.get(key)
+        before = self._held.put(key, entry)
         if before is not None and before is not entry:
             before.kill()
-        self._held[key] = entry
         self.local.set(key, entry)
 
     def _stand_in(self, key: str) -> CachedEntry[V] | None:
@@ -334,3 +329,19 @@ class TwoTierCache(Generic[V]):
         entry.fresh_until = min(now + self._lifetimes.stale_retry, entry.stale_until)
         entry.epoch = self.epoch
         return entry
+
+
+def _settle(waiter: asyncio.Future[CachedEntry[V]], outcome: CachedEntry[V] | BaseException) -> None:
+    """Each who waits has a future of his own, so that one who is cancelled takes nothing from the others."""
+    if waiter.done():
+        return
+    if isinstance(outcome, CachedEntry):
+        waiter.set_result(outcome)
+    elif isinstance(outcome, asyncio.CancelledError):
+        waiter.cancel()
+    else:
+        waiter.set_exception(outcome)
+
+
+def _nobody(_: object) -> None:
+    """Waits for what is kept without a load."""

@@ -50,7 +50,7 @@ class GatewayConnection(HandlerConnection):
         self.began = 0.0
         self.status = 0
         self.sent = 0
-        self._deciding: asyncio.Task[None] | None = None
+        self._deciding: asyncio.Future[Decision | Said] | None = None
         self._kept: list[bytes] = []
 
     # requests
@@ -214,24 +214,25 @@ class GatewayConnection(HandlerConnection):
         return RequestHead(head.method, head.target, head.headers, self.peer, self.gateway.scheme, head.known)
 
     def _wait_for(self, decision: Awaitable[Decision | Said]) -> None:
+        """Mostly it is a future, and this takes no task."""
         self._kept = []
-        self._deciding = asyncio.get_running_loop().create_task(self._decided(decision))
+        self._deciding = asyncio.ensure_future(decision)
+        self._deciding.add_done_callback(self._decided)
 
-    async def _decided(self, decision: Awaitable[Decision | Said]) -> None:
-        try:
-            outcome = await decision
-        except asyncio.CancelledError:
-            if self._deciding is not None:  # not by us: nobody will answer any more
-                self._deciding = None
-                self.kill()
-            raise
-        except Exception:  # the verdict never raises for what a caller sent: this is a fault of ours
-            log.exception("a decision failed")
-            self._deciding = None
+    def _decided(self, deciding: asyncio.Future[Decision | Said]) -> None:
+        if self._deciding is not deciding:
+            return  # this request has ended
+        self._deciding = None
+        if deciding.cancelled():  # not by us: nobody will answer any more
+            self.kill()
+            return
+        fault = deciding.exception()
+        if fault is not None:  # the verdict never raises for what a caller sent: this is one of ours
+            log.error("a decision failed", exc_info=fault)
             self._answer_now(own_problem(500, "something went wrong here", b"", self._path()))
             return
-        self._deciding = None
         self.resume()
+        outcome = deciding.result()
         try:
             if isinstance(outcome, (Allowed, NotAllowed)):
                 self._say(outcome)

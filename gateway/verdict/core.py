@@ -13,7 +13,6 @@ forward   identity lines, forwarding lines, request id                  identity
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable
@@ -23,6 +22,7 @@ from coffee_core.domain.errors import UnavailableError
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.target import check_query
 from gateway.verdict.admission import Admission
+from gateway.verdict.asked import Asked
 from gateway.verdict.cache_status import HEADER as CACHE_STATUS
 from gateway.verdict.cache_status import cache_status
 from gateway.verdict.cors import lines
@@ -37,7 +37,7 @@ from gateway.verdict.plan import FREE, Grant
 from gateway.verdict.refusals import CHALLENGE, INVALID, Refusals, retry_after
 from gateway.verdict.routes import OPERATOR, OPTIONAL, PUBLIC, NoRoute
 from gateway.verdict.session import Session
-from gateway.verdict.token import BadToken
+from gateway.verdict.token import BadToken, Claims
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ EXPIRED = "the token is not valid, or its session has ended: log in again"
 
 
 class VerdictCore:
-    """Implements `Verdict`."""
+    """Implements `Verdict`, and for `Asked` the steps that come after."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -90,19 +90,19 @@ class VerdictCore:
             return self._anonymously(x) if access is OPTIONAL else self._refuse(x, 401, LOGIN, CHALLENGE)
         record = self._tokens_get(x.token)
         if record is None or x.now >= record.valid_until:
-            return self._ask(x)
+            return self._verify(x)
         sessions, plans = self._sessions, self._plans
         session, plan = record.session, record.plan
         if session is None or x.now >= session.fresh_until or session.epoch != sessions.epoch:
             session = sessions.peek(record.session_key)
             if session is None:
-                return self._ask(x)
+                return self._ask(x, record)
         else:
             sessions.stats.hits += 1
         if plan is None or x.now >= plan.fresh_until or plan.epoch != plans.epoch:
             plan = plans.peek(record.plan_key)
             if plan is None:
-                return self._ask(x)
+                return self._ask(x, record)
         else:
             plans.stats.hits += 1
         return self._settle(x, record, session, plan)
@@ -168,37 +168,61 @@ class VerdictCore:
             x.from_cookie = True
         return bool(x.token)
 
-    async def _ask(self, x: Exchange) -> Decision:
-        """The same steps where a cache has to be filled."""
-        optional = x.route.access is OPTIONAL
+    def _verify(self, x: Exchange) -> Decision | Awaitable[Decision]:
+        """A token that is met for the first time, and the same steps from there."""
         try:
-            record = await self._record(x)
-            sessions, plans = self._sessions, self._plans
-            session, plan = sessions.peek(record.session_key), plans.peek(record.plan_key)
-            x.missed = (session is None, plan is None)
-            if session is None and plan is None:  # together they are one round trip to Redis
-                session, plan = await asyncio.gather(sessions.load(record.session_key), plans.load(record.plan_key))
-            session = session or await sessions.load(record.session_key)
-            plan = plan or await plans.load(record.plan_key)
+            claims = self._parts.verifier.verify(x.token)
         except BadToken as bad:
-            log.debug("token refused: %s", bad)
-            return await _settled(self._anonymously(x)) if optional else self._refuse(x, 401, EXPIRED, INVALID)
-        except UnavailableError as error:
-            if optional:
-                return await _settled(self._anonymously(x))
-            return self._refuse(x, 503, error.detail, retry_after(error.retry_after))
-        x.now = self._now()
-        return await _settled(self._settle(x, record, session, plan))
+            return self._bad(x, bad)
+        if isinstance(claims, Claims):
+            return self._ask(x, self._remember(x, claims))
+        return self._verify_later(x, claims)
 
-    async def _record(self, x: Exchange) -> TokenRecord:
-        record = self._tokens_get(x.token)
-        if record is not None and x.now < record.valid_until:
-            return record
-        claims = await self._parts.verifier.verify(x.token.decode("latin-1"))
+    async def _verify_later(self, x: Exchange, claims: Awaitable[Claims]) -> Decision:
+        try:
+            record = self._remember(x, await claims)
+        except BadToken as bad:
+            return await _settled(self._bad(x, bad))
+        except UnavailableError as error:
+            return await _settled(self.unknown(x, error))
+        return await _settled(self._ask(x, record))
+
+    def _remember(self, x: Exchange, claims: Claims) -> TokenRecord:
         seconds = min(claims.expires - time.time(), self._parts.token_seconds)
         record = TokenRecord(claims, len(x.token), self._now() + seconds)
         self._parts.tokens.set(x.token, record)
         return record
+
+    def _bad(self, x: Exchange, bad: BadToken) -> Decision | Awaitable[Decision]:
+        log.debug("token refused: %s", bad)
+        return self._anonymously(x) if x.route.access is OPTIONAL else self._refuse(x, 401, EXPIRED, INVALID)
+
+    def _ask(self, x: Exchange, record: TokenRecord) -> Decision | Awaitable[Decision]:
+        """The same steps where a cache has to be filled."""
+        sessions, plans = self._sessions, self._plans
+        session, plan = sessions.peek(record.session_key), plans.peek(record.plan_key)
+        if session is not None and plan is not None:
+            return self._settle(x, record, session, plan)
+        x.missed = (session is None, plan is None)
+        asked = Asked(x, record, session, plan, self)
+        try:
+            asked.ask(sessions, plans)
+        except UnavailableError as error:
+            return self.unknown(x, error)
+        return asked.decision
+
+    def found(
+        self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant]
+    ) -> Decision | Awaitable[Decision]:
+        """Of `Steps`."""
+        x.now = self._now()
+        return self._settle(x, record, session, plan)
+
+    def unknown(self, x: Exchange, error: UnavailableError) -> Decision | Awaitable[Decision]:
+        """Of `Steps`."""
+        if x.route.access is OPTIONAL:
+            return self._anonymously(x)
+        return self._refuse(x, 503, error.detail, retry_after(error.retry_after))
 
     def _settle(  # noqa: PLR0912 - as `decide`
         self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant]

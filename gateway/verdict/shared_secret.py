@@ -4,32 +4,56 @@ The checks are PyJWT's, in the same strictness: one spelling of each base64url s
 time, claims of the right kinds and times. What it does anew for every token is done once here: it looks whether the
 secret may be one (no public key, certificate or JWK), which took longer than the signature. Every session that is met
 for the first time comes this way; keys by URL stay PyJWT's.
+
+`ordinary` reads what nearly every token says, in one go; whatever is not quite so is for `read_payload` and
+`check_claims`, which alone refuse.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 import time
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
+from hmac import compare_digest
 from typing import Final
 
 import jwt
 import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
 
 log = logging.getLogger(__name__)
 
-DIGESTS: Final[Mapping[str, tuple[str, int]]] = {
-    "HS256": ("sha256", 32),
-    "HS384": ("sha384", 48),
-    "HS512": ("sha512", 64),
+DIGESTS: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
+    "HS256": hashes.SHA256,
+    "HS384": hashes.SHA384,
+    "HS512": hashes.SHA512,
 }
-"""By algorithm: the hash, and the bytes that a secret should have (RFC 7518, 3.2)."""
+"""The hash of each algorithm; a secret should have as many bytes (RFC 7518, 3.2)."""
 
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+class Ordinary(msgspec.Struct, gc=False):
+    """The claims of a token, where each is of the kind that nearly all have. Others are not looked at."""
+
+    uid: str
+    sid: str
+    user_account_id: str = msgspec.field(name="userAccountId")
+    partner_id: str = msgspec.field(name="partnerId")
+    exp: int
+    iat: int = 0
+    nbf: int = 0
+    iss: str | None = None
+    aud: str | None = None
+    sub: str = ""
+    jti: str = ""
+
+
+_ordinary: Final = msgspec.json.Decoder(Ordinary).decode
 
 
 class SharedSecrets:
@@ -37,32 +61,49 @@ class SharedSecrets:
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._secrets = secrets
-        self._keys: dict[str, list[bytes]] = {}
+        self._keys: dict[str, list[HMAC]] = {}
+        """By algorithm; begun, to be copied for each token."""
 
-    def payload(self, raw: bytes, algorithm: str) -> Mapping[str, object]:
-        """What a compact JWS of this algorithm says, where one of the secrets has signed it; else `jwt.PyJWTError`."""
+    def payload(self, raw: bytes, algorithm: str) -> bytes:
+        """The payload of a compact JWS of this algorithm, where one of the secrets has signed it; else
+        `jwt.PyJWTError`, or `ValueError` for what is not written in base64url."""
         signed, _, signature = raw.rpartition(b".")
-        hash_name = DIGESTS[algorithm][0]
         keys = self._keys.get(algorithm)
         for key in self._prepare(algorithm) if keys is None else keys:
+            keyed = key.copy()
+            keyed.update(signed)
             # the text is compared: a second spelling of the same bytes is not accepted
-            if hmac.compare_digest(_encoded(hmac.digest(key, signed, hash_name)), signature):
-                return _read(signed.partition(b".")[2])
+            if compare_digest(_encoded(keyed.finalize()), signature):
+                return _decoded(signed.partition(b".")[2])
         raise jwt.InvalidSignatureError("signature")
 
-    def _prepare(self, algorithm: str) -> list[bytes]:
+    def _prepare(self, algorithm: str) -> list[HMAC]:
         """The keys; one that is something else, a public key that everybody knows for example, verifies nothing."""
-        checks = jwt.get_algorithm_by_name(algorithm)
+        checks, digest = jwt.get_algorithm_by_name(algorithm), DIGESTS[algorithm]()
         keys: list[bytes] = []
         for secret in self._secrets:
             try:
                 keys.append(checks.prepare_key(secret))
             except jwt.InvalidKeyError as error:
                 log.warning("a secret for tokens cannot be one, and nothing is accepted by it: %s", error)
-        if any(len(key) < DIGESTS[algorithm][1] for key in keys):
+        if any(len(key) < digest.digest_size for key in keys):
             log.warning("a secret of %s is shorter than its signatures", algorithm)
-        self._keys[algorithm] = keys
-        return keys
+        prepared = self._keys[algorithm] = [HMAC(key, digest) for key in keys]
+        return prepared
+
+
+def ordinary(payload: bytes, *, issuer: str | None, audience: str | None, leeway: float) -> Ordinary | None:
+    """The claims where they are ordinary, and good; `None` says nothing about the token."""
+    if not payload.isascii():  # in a claim that nobody reads anything could stand unseen
+        return None
+    try:
+        said = _ordinary(payload)
+    except (ValueError, RecursionError):
+        return None
+    now = time.time()
+    in_time = said.iat <= now + leeway and said.nbf <= now + leeway and said.exp > now - leeway
+    meant = (issuer is None or said.iss == issuer) and (audience is None or said.aud == audience)
+    return said if in_time and meant else None
 
 
 def check_claims(
@@ -102,17 +143,22 @@ def _seconds(value: object) -> int:
         raise jwt.DecodeError("not a moment") from None
 
 
-def _read(segment: bytes) -> dict[str, object]:
-    data = a2b_base64(segment.translate(_STANDARD) + b"==")
-    if _encoded(data) != segment:
-        raise jwt.DecodeError("a second spelling")
+def read_payload(payload: bytes) -> dict[str, object]:
+    """Whatever it says; `ValueError` or `jwt.PyJWTError` if it is no JSON object."""
     try:
-        said: object = msgspec.json.decode(data)
+        said: object = msgspec.json.decode(payload)
     except ValueError:
-        said = json.loads(data)  # it takes more: lone surrogates in a claim that nobody reads, for example
+        said = json.loads(payload)  # it takes more: lone surrogates in a claim that nobody reads, for example
     if not isinstance(said, dict):
         raise jwt.DecodeError("no object")
     return said
+
+
+def _decoded(segment: bytes) -> bytes:
+    data = a2b_base64(segment.translate(_STANDARD) + b"==")
+    if _encoded(data) != segment:
+        raise jwt.DecodeError("a second spelling")
+    return data
 
 
 def _encoded(data: bytes) -> bytes:

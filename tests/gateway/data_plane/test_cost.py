@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import cold
 from tests.benchmarks.forwarding import measure
 
 ALLOWED = 1.05
@@ -18,3 +19,12 @@ async def test_a_forwarded_request_costs_no_more_calls_than_it_did(
     cost = await measure(tmp_path / "log", targets)
     assert cost.calls <= calls * ALLOWED
     assert cost.builtins <= builtins * ALLOWED
+
+
+async def test_a_session_that_is_met_for_the_first_time_costs_no_more_calls_than_it_did(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """From the request to the answer, with one trip to Redis that it shares with nobody."""
+    cost = await cold.measure(redis_url, tmp_path / "log")
+    assert cost.calls <= 153 * ALLOWED
+    assert cost.builtins <= 221 * ALLOWED

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.verdict.shared_secret import SharedSecrets, check_claims
+from gateway.verdict.shared_secret import SharedSecrets, check_claims, ordinary, read_payload
 
 SECRET = "shared-secret-tests-0123456789-abcdefghijklmnop-ABCDEFGHIJKLMNOP"
 NOW = int(time.time())
@@ -56,6 +56,7 @@ PAYLOADS: dict[str, bytes] = {
         "a name that is a number": {"jti": 1},
         "a lone surrogate": {"name": "\ud800"},
         "a letter beyond": {"name": "\U0001f600"},
+        "an account that is nothing": {"userAccountId": None},
     }.items()
 } | {
     "twice the same": json.dumps(GOOD).replace("{", '{"uid": "1", ', 1).encode(),
@@ -68,6 +69,7 @@ PAYLOADS: dict[str, bytes] = {
     "nothing": b" ",
     "null": b"null",
     "half": b'{"uid": ',
+    "a letter that is none": json.dumps(GOOD).encode().replace(b"{", b'{"name": "\xff", ', 1),
     "not text": b"\xff\xfe\xfd",
     "deep": b'{"x":' * 2000 + b"1" + b"}" * 2000,
     "more behind": json.dumps(GOOD).encode() + b"{}",
@@ -86,11 +88,11 @@ def signed(segment: bytes, algorithm: str = "HS256", secret: str = SECRET) -> by
 
 def ours(token: bytes, algorithm: str = "HS256") -> dict[str, object] | None:
     try:
-        said = SharedSecrets([SECRET]).payload(token, algorithm)
+        said = read_payload(SharedSecrets([SECRET]).payload(token, algorithm))
         check_claims(said, require=REQUIRE, issuer="https://id.example", audience="coffee", leeway=5.0)
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         return None
-    return dict(said)
+    return said
 
 
 def theirs(token: bytes, algorithm: str = "HS256") -> dict[str, object] | None:
@@ -113,6 +115,30 @@ def theirs(token: bytes, algorithm: str = "HS256") -> dict[str, object] | None:
 def test_it_is_as_strict_as_pyjwt(name: str) -> None:
     token = signed(encoded(PAYLOADS[name]))
     assert ours(token) == theirs(token)
+
+
+IDS = {"sid": "s-1", "userAccountId": "8", "partnerId": "9"}
+"""What a token of ours says besides."""
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_what_is_ordinary_is_accepted_by_pyjwt_as_well_and_says_the_same(name: str) -> None:
+    payload = PAYLOADS[name].replace(b"{", b"{" + json.dumps(IDS).encode()[1:-1] + b", ", 1)
+    said = ordinary(payload, issuer="https://id.example", audience="coffee", leeway=5.0)
+    if said is not None:
+        meant = theirs(signed(encoded(payload)))
+        assert meant is not None
+        assert (said.uid, said.sid, said.user_account_id, said.partner_id) == ("7", "s-1", "8", "9")
+        assert said.exp == meant["exp"]
+
+
+@pytest.mark.parametrize("name", ["good", "a moment ago", "a subject", "a huge end"])
+def test_what_nearly_every_token_says_is_ordinary(name: str) -> None:
+    payload = json.dumps(json.loads(PAYLOADS[name]) | IDS).encode()
+    assert ordinary(payload, issuer="https://id.example", audience="coffee", leeway=5.0) is not None
+    assert ordinary(payload, issuer=None, audience=None, leeway=5.0) is not None
+    assert ordinary(payload, issuer="https://other.example", audience=None, leeway=5.0) is None
+    assert ordinary(payload, issuer=None, audience="tea", leeway=5.0) is None
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -148,6 +174,6 @@ def test_a_public_key_is_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     segment = encoded(PAYLOADS["good"])
     with pytest.raises(jwt.InvalidSignatureError):
         secrets.payload(signed(segment, secret=public), "HS256")
-    assert secrets.payload(signed(segment), "HS256") == GOOD
+    assert secrets.payload(signed(segment), "HS256") == PAYLOADS["good"]
     assert len(caplog.records) == 1, "once, and not for each token"
     assert SECRET not in caplog.text
