@@ -13,6 +13,7 @@ DEMO_OPERATOR = "operator@example.com"
 """Of the platform's own partner, 0: may do what partners may not, an import for example."""
 
 TOKEN_OF = 'python3 -c \'import json, sys; print(json.load(sys.stdin)["data"][0]["accessToken"])\''  # noqa: S105 - a command
+READABLE = "python3 -m json.tool --no-ensure-ascii"
 
 
 def greeting(there: Sequence[Part], ports: Ports, urls: ServerUrls, folder: Path, seconds: float, *, demo: bool) -> str:
@@ -37,7 +38,7 @@ def greeting(there: Sequence[Part], ports: Ports, urls: ServerUrls, folder: Path
 
 
 def _curl_lines(gateway: str) -> list[str]:
-    """Sign in, look for channels, keep one, and open the collection by its link, as anybody may."""
+    """Sign in, look for channels, make a collection and find it again. Answers are written to be read."""
     json_type = "-H 'content-type: application/json'"
     bearer = '-H "authorization: Bearer $TOKEN"'
     who = f'{{"email": "{DEMO_USERS["PAID"]}", "password": "{DEMO_PASSWORD}"}}'
@@ -51,7 +52,7 @@ def _curl_lines(gateway: str) -> list[str]:
     return [
         f"  TOKEN=$(curl -s {gateway}/auth/login {json_type} -d '{who}' | {TOKEN_OF})",
         f"  curl -s '{gateway}/social-profile-service/api/youtube/search?{query}' {json_type} \\",
-        f"    {bearer} -d '{search}'",
-        f'  curl -s {collections} {json_type} {bearer} -d \'{{"name": "Large channels"}}\'',
-        f"  curl -s '{collections}/recent?size=1' {bearer}",
+        f"    {bearer} -d '{search}' | {READABLE}",
+        f'  curl -s {collections} {json_type} {bearer} -d \'{{"name": "Large channels"}}\' | {READABLE}',
+        f"  curl -s '{collections}/recent?size=1' {bearer} | {READABLE}",
     ]

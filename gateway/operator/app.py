@@ -48,6 +48,7 @@ def make_app(figures: Figures, audit: AuditLog, services: Services, rotation: Ro
             Route(f"{base}/acts", api.acts),
             Route(f"{base}/rotation", api.rotate, methods=["PUT"]),
             Route("/_gateway", page),
+            Route("/_gateway/", page),
             Route("/_gateway/{file}", page),
         ]
     )

@@ -32,9 +32,18 @@ FRESH: Final = 8.0
 """Seconds after which a worker that does not renew its file has gone."""
 LATE: Final = int(FRESH) // TICK
 """Ticks that a living worker may still add to after others have told of them."""
+EARLY: Final = 0.05
+"""Seconds by which a timer goes off early at most."""
 TIERS: Final = ("hits", "remote_hits", "loads", "stale")
 
 Numbers = dict[str, list[int]]
+
+
+def following(now: float) -> tuple[int, float]:
+    """The number of the tick that ends next, and the seconds until then. A timer may go off a little early: what ends
+    within those moments has just been told of."""
+    number = int(now + EARLY) // TICK + 1
+    return number, number * TICK - now
 
 
 class Tick(msgspec.Struct):
@@ -97,9 +106,10 @@ class Figures:
     async def publish(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(TICK - time.time() % TICK)
+            number, wait = following(time.time())
+            await asyncio.sleep(wait)
             try:
-                self.tick(int(time.time()) // TICK)
+                self.tick(number)
             except OSError as error:
                 log.error("figures are not shared: %s", error)  # noqa: TRY400 - the sentence says it all
 

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 LOGIN = "this needs a session: send `Authorization: Bearer <token>` or the session cookie"
 EXPIRED = "the token is not valid, or its session has ended: log in again"
+NOTHING_HERE = "nothing is here: services are below /{name}-service/, and /docs describes them"
 
 
 class VerdictCore:
@@ -122,7 +123,7 @@ class VerdictCore:
                 allow = (b"allow", b", ".join(sorted(route.allowed)))
                 return self._refuse(x, 405, "this is not a method of this resource", allow)
             if not self._is_preflight(x):
-                return self._refuse(x, 404, "nothing is here")
+                return self._refuse(x, 404, NOTHING_HERE)
         else:
             x.route = route
         x.target = path + b"?" + query if query else path

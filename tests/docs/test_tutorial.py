@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from coffee_core.cli.main import main
+from tests.coffee_core.cli.test_new_module import install
 from tests.support.authors_python import run_module
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial"
@@ -71,6 +73,14 @@ def test_what_the_reader_has_written_is_typed_and_in_good_style(notes: Path) -> 
     ):
         done = run_module(*command, folder=notes)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow  # it migrates a PostgreSQL of its own
+def test_what_the_reader_has_written_could_be_released(notes: Path, tmp_path: Path) -> None:
+    install(notes, tmp_path)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = run_module("coffee_core.cli.main", "check", "--module", "notes", folder=tmp_path, PYTHONPATH=path)
+    assert (done.returncode, done.stdout) == (0, "nothing to change\n"), done.stdout + done.stderr
 
 
 def test_forty_lines_are_forty_lines(notes: Path) -> None:

@@ -72,6 +72,7 @@ async def test_an_operator_sees_what_happens_and_ends_a_session(tmp_path: Path, 
         platform.up(),
         httpx2.AsyncClient(base_url=platform.gateway, trust_env=False, timeout=30) as client,
     ):
+        assert [(await client.get(path)).status_code for path in ("/_gateway", "/_gateway/")] == [200, 200]
         paid = await login(client, "paid")
         async with a_page(platform.gateway, said, width=1280, height=800, dark=False) as page:
             await sign_in(page, "paid")

@@ -19,10 +19,12 @@ export function svg(name, attributes = {}, ...children) {
   return node;
 }
 
+const short = (value) => value.toFixed(1).replace(".0", "");
+
 export function brief(value) {
-  if (value >= 1e6) return `${(value / 1e6).toFixed(1)}M`;
+  if (value >= 1e6) return `${short(value / 1e6)}M`;
   if (value >= 1e4) return `${(value / 1e3).toFixed(0)}k`;
-  if (value >= 1e3) return `${(value / 1e3).toFixed(1)}k`;
+  if (value >= 1e3) return `${short(value / 1e3)}k`;
   return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(value >= 10 ? 1 : 2);
 }
 

@@ -47,6 +47,7 @@ async function refresh() {
   const newest = Math.max(0, ...known.keys()), empty = { statuses: [0, 0, 0, 0], times: found.bounds.concat(0).map(() => 0), caches: {}, plans: {}, routes: {} };
   const oldest = Math.max(newest - found.kept + 1, Math.min(newest - 59, ...known.keys()));
   seen.ticks = newest ? Array.from({ length: newest - oldest + 1 }, (_, i) => known.get(oldest + i) ?? { ...empty, number: oldest + i }) : [{ ...empty, number: 0 }];
+  seen.ticks.forEach((tick, i) => { tick.clients ??= seen.ticks[i - 1]?.clients; });
   seen.now = found;
   const doubt = found.workers.some((worker) => worker.link_in_doubt), broken = found.workers.some((worker) => worker.breakers.some((breaker) => breaker.state !== "closed"));
   const pulse = $("#pulse");

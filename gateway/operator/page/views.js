@@ -141,7 +141,9 @@ export function sessionRows(found, end, endAll) {
   });
 }
 
-const agent = (text) => (/(Edg|Firefox|Chrome|Safari|curl|python)[^ /]*\/?[\d.]{0,4}/.exec(text || "") || [(text || "unknown program").slice(0, 24)])[0];
+// browsers name their forebears too: the first of these that is there is meant
+const AGENTS = ["Edg", "Firefox", "Chrome", "Safari", "curl", "python"].map((name) => new RegExp(`${name}[^ /]*(/\\d+(\\.\\d+)?)?`));
+const agent = (text) => AGENTS.map((known) => known.exec(text || "")?.[0]).find(Boolean) ?? (text || "unknown program").slice(0, 24);
 
 export function partnerCards(found) {
   if (!found.length) return [el("p", { class: "empty" }, "No partner is there yet.")];

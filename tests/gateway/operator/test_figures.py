@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from coffee_core.cache.stats import CacheStats
 from gateway.data_plane.metrics import Metrics
-from gateway.operator.figures import KEPT, LATE, TICK, Figures, Now, Told
+from gateway.operator.figures import KEPT, LATE, TICK, Figures, Now, Told, following
 
 
 def now(pid: int = 0, at: float | None = None) -> Now:
@@ -37,6 +38,14 @@ def test_a_tick_is_what_happened_since_the_last_one(tmp_path: Path) -> None:
     assert (first.plans, second.plans) == ({"PAID": [1, 0], "FREE": [1, 1]}, {"PAID": [1, 1]})
     assert second.routes["service"][:3] == [1, 0, 1]
     assert worker.clients == 3
+
+
+@pytest.mark.parametrize("early", [0.0, 0.0001, 0.01])
+def test_a_timer_that_goes_off_early_skips_no_tick(early: float) -> None:
+    number, wait = following(1_000_001.5)
+    assert (number, wait) == (500_001, 0.5)
+    number, wait = following(1_000_002 - early)
+    assert (number, round(wait, 6)) == (500_002, round(2 + early, 6))
 
 
 def test_a_worker_that_tells_of_a_tick_later_than_others_still_counts_for_it(tmp_path: Path) -> None:
