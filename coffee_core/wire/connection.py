@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Counted, bounded, and given its address."""
         # a cast: uvloop's transports are no subclasses of asyncio's
-        self.transport = transport = cast("asyncio.Transport", transport)
+        self.transport = transport = self.front.gathering(cast("asyncio.Transport", transport))
         if not self.peer:  # else whoever accepted it has heard from a proxy who it is
             peer = transport.get_extra_info("peername")
             self.peer = peer[0] if isinstance(peer, tuple) else ""

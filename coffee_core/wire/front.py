@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from coffee_core.wire.connection import Connection
 from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.header_lines import HeaderLines
+from coffee_core.wire.outbox import GatheringTransport, Outbox
 from coffee_core.wire.settings import WireSettings
 
 log: Final = logging.getLogger("coffee.wire")
@@ -40,6 +41,8 @@ class Front:
         self.lines = HeaderLines(settings.header_lines)
         self.heads: HeadMemory | None = None
         """For a front whose clients repeat themselves."""
+        self.outbox: Outbox | None = None
+        """For a front that works out many answers in one turn of the loop."""
         self.connections: set[Connection] = set()
         self.draining = False
         self.now = 0.0
@@ -51,6 +54,10 @@ class Front:
     def connection(self) -> Connection:
         """A new client's connection."""
         raise NotImplementedError
+
+    def gathering(self, transport: asyncio.Transport) -> asyncio.Transport:
+        """A client's transport, as this front writes to it."""
+        return transport if self.outbox is None else GatheringTransport(transport, self.outbox)
 
     def swept(self, now: float) -> None:
         """Called after each sweep, for what else is due every now and then."""

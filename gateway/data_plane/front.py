@@ -11,6 +11,7 @@ from coffee_core.wire.connection import Connection
 from coffee_core.wire.front import Listener as AnyListener
 from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.message import Handler
+from coffee_core.wire.outbox import Outbox
 from coffee_core.wire.server import HandlerFront
 from coffee_core.wire.settings import WireSettings
 from gateway.data_plane.access_log import AccessLog
@@ -54,8 +55,10 @@ class GatewayFront(HandlerFront):
         proxied: TrustedProxies | None = None,
         spans: Spans | None = None,
         forward_auth: Callable[[RequestHead], Said | Awaitable[Said]] | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         super().__init__(edge, settings)
+        self.outbox = outbox = Outbox() if outbox is None else outbox
         if settings.known_heads:
             self.heads = HeadMemory(settings.known_heads)
         self._remembers_since = 0.0
@@ -76,7 +79,7 @@ class GatewayFront(HandlerFront):
         self._tls = tls
         self._proxied = proxied or TrustedProxies(())
         self.verdict = verdict
-        self.upstreams = Upstreams(upstream, self, targets)
+        self.upstreams = Upstreams(upstream, self, targets, outbox)
         self.groups = self.upstreams.groups
         self.log = log
         self.metrics = metrics

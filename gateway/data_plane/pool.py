@@ -11,6 +11,7 @@ from typing import Final
 from coffee_core.resilience.breaker import Clock
 from coffee_core.wire.answer_lines import AnswerLines
 from coffee_core.wire.errors import WireError
+from coffee_core.wire.outbox import Outbox
 from gateway.data_plane.answer_head import DROPPED
 from gateway.data_plane.settings import DataPlaneSettings
 from gateway.data_plane.targets import Target
@@ -22,10 +23,12 @@ log: Final = logging.getLogger("gateway.data_plane")
 class Pool:
     """One target's connections."""
 
-    def __init__(self, target: Target, settings: DataPlaneSettings, clock: Clock) -> None:
+    def __init__(self, target: Target, settings: DataPlaneSettings, clock: Clock, outbox: Outbox | None = None) -> None:
         self.target = target
         self.settings = settings
         self.clock = clock
+        self.outbox = outbox or Outbox()
+        """For what is written to its connections."""
         self.lines = AnswerLines(settings.header_lines, DROPPED)
         self.idle: list[UpstreamConnection] = []
         """The one used last is taken first: it is the least likely to have been closed."""

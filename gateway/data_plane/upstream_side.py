@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from coffee_core.wire.chunked import ChunkedDecoder
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import ResponseHead, read_response_head
+from coffee_core.wire.outbox import GatheringTransport
 
 if TYPE_CHECKING:
     from gateway.data_plane.pool import Pool
@@ -147,7 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of asyncio."""
         # a cast: uvloop's transports are no subclasses of asyncio's
-        self.transport = cast("asyncio.Transport", transport)
+        self.transport = GatheringTransport(cast("asyncio.Transport", transport), self.pool.outbox)
         self.transport.set_write_buffer_limits(high=self.pool.settings.write_window)
 
     def data_received(self, data: bytes) -> None:

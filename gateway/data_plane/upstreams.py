@@ -10,6 +10,7 @@ from typing import Final
 
 from coffee_core.resilience.breaker import Breaker, Clock
 from coffee_core.wire.errors import WireError
+from coffee_core.wire.outbox import Outbox
 from gateway.data_plane.canary import Canary
 from gateway.data_plane.health import HealthCheck
 from gateway.data_plane.mirror import Mirror
@@ -134,9 +135,17 @@ def _group(name: str, pools: Sequence[Pool], clock: Clock, settings: DataPlaneSe
 class Upstreams:
     """All groups, by name."""
 
-    def __init__(self, settings: DataPlaneSettings, clock: Clock, targets: Mapping[str, Sequence[Target]]) -> None:
+    def __init__(
+        self,
+        settings: DataPlaneSettings,
+        clock: Clock,
+        targets: Mapping[str, Sequence[Target]],
+        outbox: Outbox | None = None,
+    ) -> None:
+        """`outbox`: that of the front, so that what goes to upstreams leaves with what goes to clients."""
+        self._outbox = outbox
         self.groups = {
-            name: _group(name, [Pool(target, settings, clock) for target in group], clock, settings)
+            name: _group(name, [Pool(target, settings, clock, outbox) for target in group], clock, settings)
             for name, group in targets.items()
         }
         for name, canary in settings.canaries.items():
@@ -174,7 +183,9 @@ class Upstreams:
 
     def _beside(self, name: str, urls: Sequence[str], settings: DataPlaneSettings, clock: Clock) -> Upstream:
         """A group that no route names, swept and measured like the others."""
-        self.groups[name] = group = Upstream(name, [Pool(read_target(url), settings, clock) for url in urls], clock)
+        self.groups[name] = group = Upstream(
+            name, [Pool(read_target(url), settings, clock, self._outbox) for url in urls], clock
+        )
         return group
 
     def pools(self) -> list[Pool]:

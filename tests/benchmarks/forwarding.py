@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 import uvloop
 
 from coffee_core.wire.message import Request, Response
+from coffee_core.wire.outbox import Outbox
 from coffee_core.wire.settings import WireSettings
 from gateway.data_plane.access_log import AccessLog
 from gateway.data_plane.front import GatewayFront
@@ -85,6 +86,7 @@ class Bench:
     ) -> None:
         self.request = request
         self.answer = answer
+        self.outbox = Outbox(lambda _: None)  # the loop does not turn here
         self.front = GatewayFront(
             OneVerdict(),
             edge,
@@ -93,6 +95,7 @@ class Bench:
             upstream=DataPlaneSettings(**settings),
             log=AccessLog(AccessLogSettings(path=log)),
             metrics=Metrics(),
+            outbox=self.outbox,
         )
         self.wire = Wire()
         self.client = cast("Any", self.front.connection())
@@ -107,11 +110,13 @@ class Bench:
 
     def forward(self, times: int) -> None:
         """So many requests, one after the other."""
-        client = self.client
+        client, flush = self.client, self.outbox.flush
         for _ in range(times):
             client.data_received(self.request)
+            flush()
             if client.forwarding is not None:  # else it was answered at once
                 client.forwarding.connection.data_received(self.answer)
+                flush()
 
 
 async def measure(log: Path, targets: int = 1, **more: Any) -> Cost:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coffee_core.wire.head import ResponseHead
+from coffee_core.wire.outbox import Outbox
 from gateway.data_plane.pool import Pool
 from gateway.data_plane.settings import DataPlaneSettings
 from gateway.data_plane.targets import Target
@@ -102,7 +103,7 @@ class Recorder:
 
 def answer(pieces: list[bytes], *, head_request: bool = False, upgrading: bytes = b"") -> tuple[Any, ...]:
     """What the asker heard, and whether the connection is used again."""
-    pool = Pool(Target("up", 80), DataPlaneSettings(max_head=400, max_headers=8), Clock())
+    pool = Pool(Target("up", 80), DataPlaneSettings(max_head=400, max_headers=8), Clock(), Outbox(lambda _: None))
     pool.open = 1
     wire, asker = Wire(), Recorder(head_request, upgrading)
     connection = UpstreamConnection(pool)
