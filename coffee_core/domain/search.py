@@ -134,7 +134,13 @@ def fields_of(node: Node) -> set[str]:
     """Every field that a filter looks at."""
     if isinstance(node, Condition):
         return {node.field}
-    return {name for part in node.parts for name in fields_of(part)}
+    found: set[str] = set()
+    for part in node.parts:
+        if isinstance(part, Condition):
+            found.add(part.field)
+        else:
+            found |= fields_of(part)
+    return found
 
 
 class CountMode(StrEnum):

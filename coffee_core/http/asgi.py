@@ -14,9 +14,11 @@ from coffee_core.http.streams import closing
 from coffee_core.wire.errors import PROBLEM, WireError, problem
 from coffee_core.wire.message import Body, BufferedBody, Handler, Request, Response
 from coffee_core.wire.server import joined
-from coffee_core.wire.target import decode_path, normalise
+from coffee_core.wire.target import canonical_path, check_query, decode_path
 
 NO_BODY = frozenset((204, 304))
+_NO_MORE: Message = {"type": "http.request", "body": b""}
+"""What need not be asked for where there is no body."""
 
 
 Hook: TypeAlias = Callable[[], Awaitable[None]]
@@ -36,14 +38,55 @@ class AsgiApp:
         self._callers: set[_Caller] = set()
         self._watch_seconds = watch_seconds
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop of its lifespan: asking asyncio for it with each request is a system call on Python 3.11."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the application's whole life."""
         kind = scope["type"]
-        if kind == "http":
-            await self._answer(scope, receive, send)
-        elif kind == "lifespan":
-            await self._live(receive, send)
+        if kind != "http":
+            await self._other(kind, receive, send)
+            return
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        caller = _Caller(receive, task)
+        self._callers.add(caller)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._watch_seconds, self._look)
+        try:
+            try:
+                headers = _headers(scope)
+                message = _NO_MORE if _bodiless(scope, headers) else await receive()
+                if message["type"] == "http.request" and not message.get("more_body", False):
+                    body = caller.whole(message.get("body", b""))
+                else:
+                    body = await caller.body(message)
+                request = _request(scope, headers, body)
+            except WireError as error:
+                response = Response(error.status, problem(error.status, error.detail), content_type=PROBLEM)
+            else:
+                request.task = task
+                response = await self._handler(request)
+            if response.stream is None:
+                await send(_start(response))
+                body_sent = b"" if scope["method"] == "HEAD" else response.body
+                await send({"type": "http.response.body", "body": body_sent})
+            else:
+                await _stream(send, response, response.stream, head=scope["method"] == "HEAD")
+        except asyncio.CancelledError:
+            if not caller.gone or task.uncancel() > 0:
+                raise
+        finally:
+            self._callers.discard(caller)
+            caller.leave()
+
+    async def _other(self, kind: str, receive: Receive, send: Send) -> None:
+        if kind == "lifespan":
+            self._loop = asyncio.get_running_loop()
+            try:
+                await self._live(receive, send)
+            finally:
+                self._loop = None
         elif kind == "websocket":
             await send({"type": "websocket.close", "code": 1000})
 
@@ -71,42 +114,6 @@ class AsgiApp:
                 caller.watch()
             self._timer = asyncio.get_running_loop().call_later(self._watch_seconds, self._look)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        caller = _Caller(receive, task)
-        self._callers.add(caller)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._watch_seconds, self._look)
-        try:
-            headers = _headers(scope)
-            body = caller.nothing() if _bodiless(scope, headers) else await caller.body()
-            request = _request(scope, headers, body)
-            request.task = task
-        except WireError as error:
-            self._leave(caller)
-            refusal = Response(error.status, problem(error.status, error.detail), content_type=PROBLEM)
-            await _send(send, refusal, head=scope["method"] == "HEAD")
-            return
-        except asyncio.CancelledError:
-            self._leave(caller)
-            if caller.gone:
-                task.uncancel()
-                return
-            raise
-        try:
-            response = await self._handler(request)
-            await _send(send, response, head=request.method == "HEAD")
-        except asyncio.CancelledError:
-            if not caller.gone or task.uncancel() > 0:
-                raise
-        finally:
-            self._leave(caller)
-
-    def _leave(self, caller: _Caller) -> None:
-        self._callers.discard(caller)
-        caller.leave()
-
 
 class _Caller:
     """The one reader of `receive`: first for the body, then for the disconnect, at which it cancels the handler."""
@@ -120,17 +127,13 @@ class _Caller:
         self._whole = False
         self.gone = False
 
-    def nothing(self) -> Body:
-        """The body of a request that has none."""
+    def whole(self, data: bytes) -> Body:
+        """A body that is here: nothing is read of it any more."""
         self._whole = True
-        return BufferedBody()
+        return BufferedBody(data)
 
-    async def body(self) -> Body:
-        """The body: whole if it came in one message, else as a stream."""
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            self._whole = True
-            return BufferedBody(message.get("body", b""))
+    async def body(self, message: Message) -> Body:
+        """The body that begins with `message`, as a stream if more of it follows."""
         first, more = await self._piece(message)
         return _StreamedBody(self, first) if more else BufferedBody(first)
 
@@ -198,7 +201,11 @@ class _StreamedBody:
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
-    lines = [(name.lower(), value) for name, value in scope["headers"]]
+    lines = list(scope["headers"])
+    headers: dict[bytes, bytes] = dict(lines)
+    if len(headers) == len(lines) and b"".join(headers).islower():  # as servers have them, each name once
+        return headers
+    lines = [(name.lower(), value) for name, value in lines]
     headers = dict(lines)
     return headers if len(headers) == len(lines) else joined(lines)
 
@@ -221,12 +228,13 @@ def _request(scope: Scope, headers: Mapping[bytes, bytes], body: Body) -> Reques
         if raw.startswith(prefix):
             raw = raw[len(prefix) :] or b"/"
     query: bytes = scope["query_string"]
-    target = normalise(raw.partition(b"?")[0] + (b"?" + query if query else b""))
+    if query:
+        check_query(query)
     client = scope.get("client")
     return Request(
         scope["method"],
-        decode_path(target.path),
-        target.query,
+        decode_path(canonical_path(raw.partition(b"?")[0])),
+        query,
         headers,
         body,
         client=client[0] if client else "",
@@ -234,32 +242,25 @@ def _request(scope: Scope, headers: Mapping[bytes, bytes], body: Body) -> Reques
     )
 
 
-async def _send(send: Send, response: Response, *, head: bool) -> None:
+def _start(response: Response) -> Message:
     headers: list[tuple[bytes, bytes]] = []
     if response.content_type is not None:
         headers.append((b"content-type", response.content_type))
     if response.stream is None and response.status not in NO_BODY:
         headers.append((b"content-length", b"%d" % len(response.body)))
-    start = {"type": "http.response.start", "status": response.status, "headers": headers + response.headers}
-    if response.stream is not None and not head and response.status not in NO_BODY:
-        await _stream(send, start, response.stream)
-        return
-    if response.stream is not None:
-        async with closing(response.stream):
-            pass
-    await send(start)
-    await send({"type": "http.response.body", "body": b"" if head else response.body})
+    return {"type": "http.response.start", "status": response.status, "headers": headers + response.headers}
 
 
-async def _stream(send: Send, start: dict[str, object], stream: AsyncIterable[bytes]) -> None:
+async def _stream(send: Send, response: Response, stream: AsyncIterable[bytes], *, head: bool) -> None:
     """The head leaves with the first chunk; an error after that is raised, so that the server cuts the connection."""
     started = False
     async with closing(stream) as chunks:
-        async for chunk in chunks:
-            if not started:
-                started = True
-                await send(start)
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if not head and response.status not in NO_BODY:
+            async for chunk in chunks:
+                if not started:
+                    started = True
+                    await send(_start(response))
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
     if not started:
-        await send(start)
+        await send(_start(response))
     await send({"type": "http.response.body", "body": b""})

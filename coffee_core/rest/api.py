@@ -14,17 +14,16 @@ from coffee_core.domain.context import current
 from coffee_core.domain.errors import FieldError, InputError, NotFoundError
 from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.domain.plan import Plan
-from coffee_core.domain.search import CountMode, Cursor, SearchQuery, fields_of
+from coffee_core.domain.search import CountMode, SearchQuery
 from coffee_core.metering.declare import Metered
 from coffee_core.rest import parameters, preferences
 from coffee_core.rest.body import EntryReader, read_json, read_object
 from coffee_core.rest.conditional import etag, expected_version, not_modified
-from coffee_core.rest.cursor import CursorCodec, filters_of, other_search
 from coffee_core.rest.describe import crud_routes
-from coffee_core.rest.filters import FilterReader
 from coffee_core.rest.links import link_header
 from coffee_core.rest.page import Envelope
 from coffee_core.rest.route import Route
+from coffee_core.rest.searching import Narrowed, SearchReader
 from coffee_core.rest.service import Service
 from coffee_core.rest.settings import RestSettings
 from coffee_core.rest.transfer.api import TransferApi
@@ -35,8 +34,6 @@ Operation = Literal[
     "create", "get", "list", "replace", "patch", "delete", "restore", "search", "bulk", "export", "import"
 ]
 OPERATIONS: frozenset[Operation] = frozenset(get_args(Operation))
-COUNT_MODES: Mapping[str, CountMode] = {mode.value: mode for mode in CountMode}
-SEARCH_PARAMETERS = ("sortBy", "sortDir", "page", "size", "cursor", "count", "fields", "q")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +86,20 @@ class Api(Generic[EntryT, EntityT, IdT]):
         if not self.options.natural_key:
             self.operations -= {"import"}
         self.reader = EntryReader(self.manager.entry, dao.id_column)
-        self.filters = FilterReader(self.manager.fields, dao.columns, self.settings)
-        self._sortable = {n: f for n, f in self.filters.fields.items() if f.kind not in ("array", "json")}
-        self._cursors = CursorCodec(self.settings.cursor_key.get_secret_value().encode())
         self._wire = {f.wire: n for n, f in self.manager.fields.items()} | {n: n for n in self.manager.fields}
         self._includable = {wire: name for wire, name in self._wire.items() if name in self.manager.relations.declared}
         self.includes: tuple[str, ...] = ("include",) if self._includable else ()
         """The parameter that asks for related records, where there are any."""
         self._read_id: Callable[[object], IdT] = TypeAdapter(id_type).validate_python
+        self.searches = SearchReader(
+            self.manager,
+            self.settings,
+            resource,
+            read_id=self._read_id,
+            narrow=self._narrowed,
+            also_known=self.includes,
+        )
+        self.filters = self.searches.filters
         self.transfer = TransferApi(self, self.options.natural_key)
 
     def routes(self) -> list[Route]:
@@ -129,15 +132,20 @@ class Api(Generic[EntryT, EntityT, IdT]):
 
     def fields_of(self, given: Mapping[str, str]) -> tuple[str, ...] | None:
         """What `fields` and `include` ask for; None for what is answered to everybody."""
+        fields, named = self._narrowed(given)
+        self.manager.require_unlocked(named)
+        return fields
+
+    def _narrowed(self, given: Mapping[str, str]) -> Narrowed:
         fields = parameters.names(given, "fields", self._wire)
         included = parameters.names(given, "include", self._includable)
-        self.manager.require_unlocked((*(fields or ()), *(included or ())))
+        named = (*(fields or ()), *(included or ()))
         if included is None:
-            return fields
+            return Narrowed(fields, named)
         if fields is None:
             described = self.manager.fields.values()
             fields = tuple([field.name for field in described if field.related is None or field.related.always])
-        return tuple(dict.fromkeys((*fields, *included)))
+        return Narrowed(tuple(dict.fromkeys((*fields, *included))), named)
 
     def may_write(self) -> None:
         """Refuse a caller who may not write here."""
@@ -147,63 +155,6 @@ class Api(Generic[EntryT, EntityT, IdT]):
     def _no_query(self, request: Request) -> None:
         if request.query:
             parameters.parse_write(request.query)
-
-    def search_query(
-        self, request: Request, body: Mapping[str, object], known: Collection[str] = SEARCH_PARAMETERS
-    ) -> tuple[SearchQuery, list[object]]:
-        """What is looked for, and its filters as they came; `known` are the parameters taken.
-
-        A cursor holds its search: what the caller says beside it must be the same, and may be left out.
-        """
-        given = parameters.parse(request.query, (*known, *self.includes))
-        cursor = given.get("cursor")
-        held = None if cursor is None else self._cursors.decode(cursor, self._scope())
-        raw_filters = body.get("filters", []) if held is None else filters_of(held, body.get("filters"))
-        where = self.filters.read(raw_filters)
-        sort_by = given.get("sortBy", "id" if held is None else held.sort_by)
-        sort_field = self._sortable.get(sort_by)
-        if sort_field is None:
-            raise self._not_sortable(sort_by)
-        upwards = "ASC" if held is None or not held.descending else "DESC"
-        descending = parameters.choice(given, "sortDir", upwards, ("ASC", "DESC")) == "DESC"
-        size = parameters.whole(given, "size", self.settings.page_size, 1, self.settings.page_size_max)
-        deepest = max(1, self.settings.offset_max // size)
-        page = parameters.whole(given, "page", 1, 1, deepest)
-        fields = self.fields_of(given)
-        text = given.get("q", None if held is None else held.text)
-        if text is not None and (not text.strip() or len(text) > self.settings.text_max):
-            detail = f"must have 1 to {self.settings.text_max} characters"
-            raise InputError(f"parameter 'q' {detail}", errors=[FieldError("?q", detail)])
-        if held is not None and "page" in given:
-            raise InputError("page and cursor exclude each other", errors=[FieldError("?page", "leave it out")])
-        count = COUNT_MODES[parameters.choice(given, "count", "exact" if cursor is None else "none", COUNT_MODES)]
-        self.manager.require_unlocked([*fields_of(where), sort_field.name])
-        query = SearchQuery(
-            where=where,
-            sort_by=sort_field.name,
-            descending=descending,
-            page=page,
-            size=size,
-            count=count,
-            fields=fields,
-            text=text,
-        )
-        filters = cast("list[object]", raw_filters)  # or it would not have been read
-        if held is None:
-            return query, filters
-        if (held.sort_by, held.descending, held.text) != (query.sort_by, descending, text):
-            raise other_search()
-        value = None if held.sort_value is None else sort_field.read(held.sort_value)
-        return replace(query, after=Cursor(value, self._read_id(held.id), held.before, held.backwards)), filters
-
-    def _scope(self) -> bytes:
-        """What a cursor is good within."""
-        return f"{self.resource} {current().partner_id}".encode()
-
-    def _not_sortable(self, wire: str) -> InputError:
-        there = dict.fromkeys(field.wire for field in self._sortable.values())
-        detail = f"knows no {wire[:100]!r}; there are {', '.join(there)}"
-        return InputError(f"parameter 'sortBy' {detail}", errors=[FieldError("?sortBy", detail)])
 
     # -- operations
 
@@ -237,7 +188,7 @@ class Api(Generic[EntryT, EntityT, IdT]):
 
     async def found(self, request: Request, body: Mapping[str, object]) -> Response:
         """The answer to a search whose filters somebody has read, or made, already."""
-        query, filters = self.search_query(request, body)
+        query, filters = self.searches.read(request.query, body)
         preferred = request.headers.get(b"prefer")
         if preferred is not None:
             query = self._count_preferred(request, query, preferred)
@@ -245,14 +196,14 @@ class Api(Generic[EntryT, EntityT, IdT]):
         self.searched(request, query, filters, envelope)
         page, total = envelope.page, envelope.total
         cursor, back = [
-            None if place is None else self._cursors.encode(place, query, filters, self._scope())
+            None if place is None else self.searches.cursors.encode(place, query, filters, self.searches.scope())
             for place in (page.next, page.previous)
         ]
         response = Response(200, envelope.encode(cursor))
         more = cursor is not None and (
             total is None or query.count is not CountMode.EXACT or query.page * query.size < total
         )
-        link = link_header(request.path, request.query, query, more=more, cursor=cursor, back=back)
+        link = link_header(request, query, self.searches.rest, more=more, cursor=cursor, back=back)
         if link is not None:
             response.headers.append((b"link", link))
         if preferred is not None:

@@ -45,14 +45,17 @@ class CursorCodec:
     """`key` signs; `scope` (resource and partner) is signed as well, and not told."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = hashlib.sha256(b"coffee cursor" + key).digest()
+        self._keyed = hmac.new(hashlib.sha256(b"coffee cursor" + key).digest(), digestmod="sha256")
 
     def _tag(self, payload: bytes, scope: bytes) -> bytes:
-        return hmac.digest(self._key, b"\0".join((payload, scope)), "sha256")[:TAG_BYTES]
+        tag = self._keyed.copy()  # begun with the key: a digest from the start takes half as long again
+        tag.update(b"\0".join((payload, scope)))
+        return tag.digest()[:TAG_BYTES]
 
     def encode(self, place: Cursor, query: SearchQuery, filters: list[object], scope: bytes) -> str:
         """A place among the rows of `query`, whose filters came as `filters`."""
-        kept = filters if not filters or len(_encode(filters)) <= FILTERS_HELD else _digest(filters)
+        encoded = _encode(filters)
+        kept = msgspec.Raw(encoded) if not filters or len(encoded) <= FILTERS_HELD else _digest(filters)
         held: tuple[object, ...] = (place.sort_value, place.id, query.sort_by, query.descending, kept, query.text)
         payload = _encode((*held, place.before, place.backwards) if place.before or place.backwards else held)
         return base64.urlsafe_b64encode(self._tag(payload, scope) + payload).decode().rstrip("=")

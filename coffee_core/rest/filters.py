@@ -27,6 +27,8 @@ EQUALITY = (FilterType.EQ, FilterType.NE, FilterType.IN, FilterType.NOT_IN)
 ORDER = (FilterType.GT, FilterType.GTE, FilterType.LT, FilterType.LTE, FilterType.BETWEEN)
 PATTERN = (FilterType.LIKE, FilterType.ILIKE)
 ARRAY = (FilterType.ARRAY_CONTAINS, FilterType.ARRAY_OVERLAPS)
+COMPARED = (FilterType.EQ, FilterType.NE, FilterType.GT, FilterType.GTE, FilterType.LT, FilterType.LTE)
+"""Operators that take one value, whatever it is."""
 TYPES: Mapping[str, FilterType] = {one.value: one for one in FilterType}
 LISTS = frozenset({FilterType.IN, FilterType.NOT_IN, *ARRAY})
 OPERATORS: Mapping[Kind, tuple[FilterType, ...]] = {
@@ -118,6 +120,14 @@ class FilterReader:
                 kind = _kind(type_)
                 known = FilterField(field.name, field.wire, kind, _reader(type_, kind))
                 self.fields[field.wire] = self.fields[field.name] = known
+        self._direct = {
+            (type_.value, name): (type_, field)
+            for name, field in self.fields.items()
+            if field.kind not in ("json", "array")
+            for type_ in COMPARED
+            if type_ in OPERATORS[field.kind]
+        }
+        """By operator and field: most conditions compare a column with one value."""
 
     def wire_names(self) -> list[str]:
         """What may be filtered by."""
@@ -156,6 +166,15 @@ class FilterReader:
         raise _bad(pointer, "must be {filterType, field, value}, {and: [...]}, {or: [...]} or {not: ...}")
 
     def _condition(self, raw: Mapping[str, object], pointer: str) -> Condition:
+        asked, name, value = raw["filterType"], raw.get("field"), raw.get("value")
+        if value is not None and len(raw) == 3 and isinstance(asked, str) and isinstance(name, str):  # and no others
+            direct = self._direct.get((asked, name))
+            if direct is not None:
+                type_, field = direct
+                return Condition(type_, field.name, self._one(field, value, f"{pointer}/value"))
+        return self._other_condition(raw, pointer)
+
+    def _other_condition(self, raw: Mapping[str, object], pointer: str) -> Condition:
         if not raw.keys() <= MEMBERS:
             unknown = raw.keys() - MEMBERS
             raise _bad(pointer, f"has unknown members {sorted(unknown)}; there are filterType, field, value")

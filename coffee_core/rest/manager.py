@@ -72,6 +72,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         self._check_mapping()
         self.writable = tuple(n for n in self.mapped if not self.fields[n].read_only)
         self._locked = {p: tuple(f for f in self.fields.values() if f.plan > p) for p in Plan}
+        self._locked_names = {p: frozenset(f.name for f in fields) for p, fields in self._locked.items()}
         self._defaults: dict[Plan, Projection] = {}
         self._encoders: dict[tuple[Projection, bool], RowsEncoder] = {}
         self._entries = EntriesEncoder(entry)
@@ -193,6 +194,8 @@ class Manager(Generic[EntryT, EntityT, IdT]):
     def require_unlocked(self, names: Sequence[str]) -> None:
         """Refuse a write, filter or sort on a field that the caller's plan hides."""
         plan = current().plan
+        if self._locked_names[plan].isdisjoint(names):
+            return
         for name in names:
             field = self.fields[name]
             if field.plan > plan:

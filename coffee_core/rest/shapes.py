@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from coffee_core.domain.errors import InputError
 from coffee_core.domain.search import Condition, FilterType, Node
@@ -24,6 +24,10 @@ _OF_OTHER_VALUES = frozenset(
 """Those that do not take the condition's value as their one value."""
 
 
+_new: Final = tuple.__new__
+"""Makes a NamedTuple without a call of Python: one is made of every condition."""
+
+
 def _no_pair(field: str) -> NoReturn:
     raise InputError(f"BETWEEN on {field!r} takes a list of two values, the lower first")
 
@@ -31,12 +35,12 @@ def _no_pair(field: str) -> NoReturn:
 def split(node: Node, values: list[object]) -> NodeShape:
     """The shape of `node`; its values are appended to `values` in the order the shape takes them."""
     if not isinstance(node, Condition):
-        return GroupShape(node.op, tuple([split(part, values) for part in node.parts]))
+        return _new(GroupShape, (node.op, tuple([split(part, values) for part in node.parts])))
     kind: JsonKind | None = None
     value = node.value
     if not node.path and node.type not in _OF_OTHER_VALUES:  # most conditions: one value of a column
         values.append(value)
-        return ConditionShape(node.type, node.field)
+        return _new(ConditionShape, (node.type, node.field, (), None))
     match node.type:
         case FilterType.IS_NULL | FilterType.NOT_NULL:
             if node.path:

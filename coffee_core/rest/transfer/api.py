@@ -80,7 +80,7 @@ class TransferApi(Generic[EntryT, EntityT, IdT]):
         format = cast("ExportFormat", parameters.choice(given, "format", "csv", EXPORTED))
         if format == "parquet":
             await asyncio.to_thread(require_pyarrow)  # its first import takes a second
-        query, _ = self.api.search_query(request, body, EXPORT_PARAMETERS)
+        query, _ = self.api.searches.read(request.query, body, EXPORT_PARAMETERS)
         context = current()
         blocks = self._exporter.blocks(query, format, context)
         stream = await primed(blocks, 2 if format == "csv" else 1)
