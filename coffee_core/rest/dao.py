@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from typing import Generic, cast
 
-from sqlalchemy import JSON, Table
-from sqlalchemy.orm import InstrumentedAttribute, configure_mappers
-from sqlalchemy.orm.attributes import manager_of_class
+from sqlalchemy import Table
+from sqlalchemy.orm import InstrumentedAttribute
 
 from coffee_core.domain.aggregation import Aggregation
 from coffee_core.domain.context import RequestContext, current
@@ -33,6 +32,7 @@ from coffee_core.rest.dao_provider import (
     UpdateShape,
 )
 from coffee_core.rest.many_rows import PLANS_KEPT, ManyRows
+from coffee_core.rest.objects import Objects
 from coffee_core.rest.ownership import Ownership
 from coffee_core.rest.rows import Projection, Rows, projected
 from coffee_core.rest.shapes import columns_of, split
@@ -53,7 +53,6 @@ class Dao(Generic[EntityT, IdT]):
         gates: Mapping[str, Plan] | None = None,
         searchable: Sequence[str] = (),
     ) -> None:
-        configure_mappers()  # or the first attribute read of an instance that no query made fails
         self.entity = entity
         self.provider = provider
         self.id_column = id.key
@@ -71,10 +70,9 @@ class Dao(Generic[EntityT, IdT]):
         self.versioned = "version" in self.columns
         self.scoped = self.tenant
         self.hides_disabled = self.soft
-        self._documents = frozenset(column.name for column in table.columns if isinstance(column.type, JSON))
         self._plans: dict[Hashable, StatementPlan[EntityT]] = {}
         self._projections: dict[Hashable, Projection] = {}
-        self._new: Callable[[], EntityT] = manager_of_class(entity).new_instance
+        self._objects = Objects(entity, provider)
 
     def across_partners(self) -> Dao[EntityT, IdT]:
         """A view of the same rows without the tenant scope: for jobs and for what is public by its nature.
@@ -381,19 +379,7 @@ class Dao(Generic[EntityT, IdT]):
 
     def entities(self, found: Rows[EntityT]) -> list[EntityT]:
         """Detached mapped instances; what the plan locks, or was not asked for, is None."""
-        columns, plain = found.projection.columns, self.provider.plain
-        documents = [column for column in columns if column in self._documents]
-        missing = dict.fromkeys(c for c in self.columns if c not in columns)
-        out: list[EntityT] = []
-        for row in found.rows:
-            entity = self._new()
-            state = cast("dict[str, object]", vars(entity))
-            state.update(missing)
-            state.update(zip(columns, row, strict=True))
-            for column in documents:
-                state[column] = plain(column, state[column])
-            out.append(entity)
-        return out
+        return self._objects.of(found)
 
     async def all_entities(self, where: Node = EVERYTHING, *, limit: int = 1000) -> list[EntityT]:
         """The first `limit` matching rows as objects, by id."""

@@ -16,9 +16,10 @@ from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.domain.plan import Plan
 from coffee_core.domain.search import SearchQuery
 from coffee_core.rest.announcing import Change, tell
+from coffee_core.rest.checks import check_gates, check_mapping
 from coffee_core.rest.dao import Dao
 from coffee_core.rest.encoding import EntriesEncoder, RowsEncoder, rows_encoder
-from coffee_core.rest.fields import describe, gates_of, has_own_serialization
+from coffee_core.rest.fields import describe, has_own_serialization
 from coffee_core.rest.page import Page
 from coffee_core.rest.patch import Patch
 from coffee_core.rest.relations import Relation, Relations
@@ -52,7 +53,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         self.events = events
         self.fields = describe(entry)
         self.relations = Relations(entry, dao.entity, related)
-        self._check_gates()
+        check_gates(entry, dao)
         self.mapped = tuple(name for name in self.fields if name in dao.columns)
         kind = type(self)
         self.general = (
@@ -69,7 +70,9 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         self.checks_whole = bool(entry.__pydantic_decorators__.model_validators)
         """Whether the Entry has validators over the whole record."""
         self._maps_in = kind.to_entity is not Manager.to_entity
-        self._check_mapping()
+        self._enriches = kind.enrich is not Manager.enrich
+        if not self.general:
+            check_mapping(entry, self.fields, dao, self.relations.declared)
         self.writable = tuple(n for n in self.mapped if not self.fields[n].read_only)
         self._locked = {p: tuple(f for f in self.fields.values() if f.plan > p) for p in Plan}
         self._locked_names = {p: frozenset(f.name for f in fields) for p, fields in self._locked.items()}
@@ -80,29 +83,6 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         self._columns = frozenset(dao.columns)
         self.storing = Storing(self.fields, cast("Table", dao.entity.__table__), self.mapped)
         self._stored = self.storing.stored
-
-    # -- checks at the start
-
-    def _check_gates(self) -> None:
-        declared = gates_of(self.entry)
-        missing = {name for name in declared if name in self.dao.columns} - set(self.dao.gates)
-        if missing:
-            raise TypeError(
-                f"{self.entry.__name__} gates {sorted(missing)}, but its Dao does not know: "
-                f"Dao(..., gates=gates_of({self.entry.__name__}))"
-            )
-
-    def _check_mapping(self) -> None:
-        if self.general:
-            return
-        strangers = [
-            name for name in self.fields if name not in self.dao.columns and name not in self.relations.declared
-        ]
-        if strangers:
-            raise TypeError(
-                f"{self.entry.__name__} has {strangers}, which {self.dao.entity.__name__} does not store: "
-                "override to_entry or enrich to fill them"
-            )
 
     # -- what a module author overrides
 
@@ -209,7 +189,8 @@ class Manager(Generic[EntryT, EntityT, IdT]):
             if self.relations.declared:
                 names = self.relations.always if fields is None else fields
                 await self.relations.fill(names, entities, entries)
-            await self.enrich(entries)
+            if self._enriches:
+                await self.enrich(entries)
             self._mask(entries)
         return entries
 
