@@ -46,7 +46,7 @@ class Objects(Generic[EntityT]):
 
     def _new_layout(self, projection: Projection) -> tuple[Sequence[str], dict[str, object]]:
         columns = projection.columns
-        missing: dict[str, object] = dict.fromkeys(c for c in self._columns if c not in columns)
+        missing: dict[str, object] = {c: None for c in self._columns if c not in columns}
         if len(self._layouts) >= PLANS_KEPT:
             self._layouts.clear()
         layout = self._layouts[projection] = ([c for c in columns if c in self._documents], missing)
