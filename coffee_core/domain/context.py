@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Protocol
 
+import msgspec
+
 from coffee_core.domain.errors import ForbiddenError, UnauthenticatedError
 from coffee_core.domain.plan import Plan
 
@@ -31,45 +33,21 @@ class Work(Protocol):
         """Undo what is open and drop what waits for a commit."""
 
 
-class RequestContext:
+class RequestContext(msgspec.Struct, kw_only=True, eq=False):
     """Facts of the request or message in hand. Ids are decimal numbers; `None` is an anonymous caller.
 
     `deadline` is on the event loop's clock, in seconds; `work` is the unit of work, made at its first use.
     """
 
-    __slots__ = (
-        "account_id",
-        "client_address",
-        "deadline",
-        "partner_id",
-        "plan",
-        "request_id",
-        "traceparent",
-        "user_id",
-        "work",
-    )
-
-    def __init__(
-        self,
-        *,
-        request_id: str,
-        partner_id: int | None = None,
-        account_id: int | None = None,
-        user_id: int | None = None,
-        plan: Plan = Plan.FREE,
-        deadline: float = float("inf"),
-        client_address: str = "",
-        traceparent: str = "",
-    ) -> None:
-        self.request_id = request_id
-        self.partner_id = partner_id
-        self.account_id = account_id
-        self.user_id = user_id
-        self.plan = plan
-        self.deadline = deadline
-        self.client_address = client_address
-        self.traceparent = traceparent
-        self.work: Work | None = None
+    request_id: str
+    partner_id: int | None = None
+    account_id: int | None = None
+    user_id: int | None = None
+    plan: Plan = Plan.FREE
+    deadline: float = float("inf")
+    client_address: str = ""
+    traceparent: str = ""
+    work: Work | None = None
 
     @property
     def is_operator(self) -> bool:

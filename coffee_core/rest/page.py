@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic
 
+import msgspec
 from msgspec.structs import replace
 
 from coffee_core.domain.ids import EntryT
@@ -13,30 +14,19 @@ from coffee_core.rest.dao_provider import Row
 from coffee_core.rest.rows import Projection
 
 
-class Page(Generic[EntryT]):
+class Page(msgspec.Struct, Generic[EntryT], eq=False):
     """`version` and `key` (the id) are those of a single record. `next` and `previous` are the places where the pages
     behind and before it begin, if there may be such."""
 
-    __slots__ = ("count", "encode", "entries", "key", "next", "previous", "version")
-
-    def __init__(
-        self,
-        count: int,
-        entries: Callable[[], Sequence[EntryT]],
-        encode: Callable[[], bytes],
-        *,
-        version: int | None = None,
-        key: object = None,
-    ) -> None:
-        self.count = count
-        self.entries = entries
-        """Makes the records as objects."""
-        self.encode = encode
-        """Makes the records as a JSON array."""
-        self.version = version
-        self.key = key
-        self.next: Cursor | None = None
-        self.previous: Cursor | None = None
+    count: int
+    entries: Callable[[], Sequence[EntryT]]
+    """Makes the records as objects."""
+    encode: Callable[[], bytes]
+    """Makes the records as a JSON array."""
+    version: int | None = None
+    key: object = None
+    next: Cursor | None = None
+    previous: Cursor | None = None
 
     def lies_at(self, query: SearchQuery, projection: Projection, rows: Sequence[Row]) -> None:
         """It is what `query` found. Where it was begun from one turns round; beyond its other end there may be more
@@ -51,20 +41,15 @@ class Page(Generic[EntryT]):
         self.previous, self.next = (beyond, turned) if backwards else (turned, beyond)
 
 
-class Envelope(Generic[EntryT]):
+class Envelope(msgspec.Struct, Generic[EntryT], eq=False):
     """A page and what is said about it: see `coffee_core.domain.envelope` for its form on the wire."""
 
-    __slots__ = ("locked", "message", "page", "total")
-
-    def __init__(
-        self, page: Page[EntryT], *, total: int | None = None, locked: bytes = b"", message: bytes = b'""'
-    ) -> None:
-        self.page = page
-        self.total = total
-        self.locked = locked
-        """The locked fields' wire names as a JSON array, or empty."""
-        self.message = message
-        """A JSON string."""
+    page: Page[EntryT]
+    total: int | None = None
+    locked: bytes = b""
+    """The locked fields' wire names as a JSON array, or empty."""
+    message: bytes = b'""'
+    """A JSON string."""
 
     def entries(self) -> Sequence[EntryT]:
         """The records as objects."""

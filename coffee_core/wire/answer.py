@@ -24,23 +24,28 @@ def has_body(status: int) -> bool:
     return status >= 200 and status not in {204, 304}
 
 
+@lru_cache(maxsize=256)
+def _beginning(status: int, media: bytes | None, date: bytes) -> tuple[bytes, int]:
+    """The lines before the framing, and how many: all answers of one kind have the same until the date changes."""
+    head = b"%bdate: %b\r\n" % (status_line(status), date)
+    if media is None or not has_body(status):
+        return head, 2
+    return b"%bcontent-type: %b\r\n" % (head, media), 3
+
+
 def answer_head(response: Response, framing: bytes, date: bytes, *, keep_alive: bool) -> bytes:
     """Everything before the body, with the empty line. `framing` is a header line, or nothing.
 
     A line end inside a header is a `ValueError`: what a handler copies into one must not become another.
     """
-    head = b"%bdate: %b\r\n" % (status_line(response.status), date)
-    count = 2
-    media = response.content_type
-    if media is not None and has_body(response.status):
-        head += b"content-type: %b\r\n" % media
-        count += 1
+    head, count = _beginning(response.status, response.content_type, date)
     if framing:
         head += framing
         count += 1
-    if response.headers:
-        head += b"".join([b"%b: %b\r\n" % header for header in response.headers])
-        count += len(response.headers)
+    headers = response.headers
+    if headers:
+        head += b"".join([b"%b: %b\r\n" % header for header in headers])
+        count += len(headers)
     if not keep_alive:
         head += b"connection: close\r\n"
         count += 1

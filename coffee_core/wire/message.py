@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
 
 from coffee_core.domain.errors import TooLargeError
 
@@ -25,13 +28,10 @@ class Body(Protocol):
         ...
 
 
-class BufferedBody:
+class BufferedBody(msgspec.Struct, eq=False, gc=False):
     """A body that is already here."""
 
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes = b"") -> None:
-        self.data = data
+    data: bytes = b""
 
     def within(self, limit: int) -> bytes:
         """All of it, without awaiting."""
@@ -50,10 +50,10 @@ class BufferedBody:
             yield data
 
 
-_NO_PARAMETERS: Mapping[str, str] = {}
+NO_PARAMETERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Request:
+class Request(msgspec.Struct, eq=False):
     """What was asked. `path` is percent-decoded once and normalised, `query` is raw; `client` and `scheme` come from
     the connection until the client-address layer has looked at trusted proxies.
 
@@ -61,57 +61,33 @@ class Request:
     `task` is the one that answers it, where the server says so: asking asyncio costs a system call on Python 3.11.
     """
 
-    __slots__ = ("body", "client", "headers", "method", "path", "path_params", "query", "route", "scheme", "task")
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        query: bytes,
-        headers: Headers,
-        body: Body,
-        *,
-        client: str = "",
-        scheme: str = "http",
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self.body = body
-        self.client = client
-        self.scheme = scheme
-        self.route = "unmatched"
-        self.path_params: Mapping[str, str] = _NO_PARAMETERS
-        self.task: asyncio.Task[Any] | None = None
+    method: str
+    path: str
+    query: bytes
+    headers: Headers
+    body: Body
+    client: str = ""
+    scheme: str = "http"
+    route: str = "unmatched"
+    path_params: Mapping[str, str] = NO_PARAMETERS
+    task: asyncio.Task[Any] | None = None
 
 
 JSON = b"application/json"
 
 
-class Response:
+class Response(msgspec.Struct, eq=False):
     """What is answered. `headers` are written as they are, after content-type and content-length.
 
     With `stream` the body follows in chunks (`body` is empty) and has no length; an error while streaming cuts the
     connection, so that a body cut short never looks complete.
     """
 
-    __slots__ = ("body", "content_type", "headers", "status", "stream")
-
-    def __init__(
-        self,
-        status: int = 200,
-        body: bytes = b"",
-        *,
-        content_type: bytes | None = JSON,
-        headers: list[tuple[bytes, bytes]] | None = None,
-        stream: AsyncIterable[bytes] | None = None,
-    ) -> None:
-        self.status = status
-        self.body = body
-        self.content_type = content_type
-        self.headers: list[tuple[bytes, bytes]] = [] if headers is None else headers
-        self.stream = stream
+    status: int = 200
+    body: bytes = b""
+    content_type: bytes | None = JSON
+    headers: list[tuple[bytes, bytes]] = []
+    stream: AsyncIterable[bytes] | None = None
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]

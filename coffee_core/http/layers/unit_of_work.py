@@ -7,6 +7,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
+import msgspec
+
 from coffee_core.domain.context import CURRENT, RequestContext, Work
 from coffee_core.domain.errors import DeadlineError, UnavailableError
 from coffee_core.wire.message import Handler, Request, Response
@@ -14,15 +16,12 @@ from coffee_core.wire.message import Handler, Request, Response
 log: Final = logging.getLogger("coffee.http")
 
 
-class Flight:
+class Flight(msgspec.Struct, eq=False):
     """A request that is being worked on. Its deadline is read as it stands: an import gives itself more time."""
 
-    __slots__ = ("context", "expired", "task")
-
-    def __init__(self, context: RequestContext, task: asyncio.Task[Any] | None) -> None:
-        self.context = context
-        self.task = task
-        self.expired = False
+    context: RequestContext
+    task: asyncio.Task[Any] | None
+    expired: bool = False
 
 
 class UnitsOfWork:
