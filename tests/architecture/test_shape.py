@@ -35,6 +35,22 @@ def test_every_product_file_says_what_it_is() -> None:
     assert [path for path in silent if not path.endswith("migrations/__init__.py")] == []
 
 
+def test_who_asks_for_a_server_of_the_session_runs_on_its_loop() -> None:
+    """A test that is no coroutine ends the session's loop, and with it the servers that others have started."""
+    conftest = ast.parse((ROOT / "tests" / "conftest.py").read_text())
+    servers = {node.name for node in ast.walk(conftest) if isinstance(node, ast.AsyncFunctionDef)}
+    assert "database_url" in servers
+    found = [
+        f"{name(path)}: {node.name}"
+        for path in TESTS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if servers & {argument.arg for argument in node.args.args}
+        if "parametrize" not in ast.dump(ast.Module(node.decorator_list, []))  # type: ignore[arg-type]  # expressions
+    ]
+    assert found == []
+
+
 def test_every_module_has_a_readme_and_its_usual_files() -> None:
     for folder in sorted(path for path in (ROOT / "modules").iterdir() if (path / "__init__.py").exists()):
         there = {path.name for path in folder.iterdir()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
 import re
 from pathlib import Path
@@ -37,8 +38,10 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return follow(tmp_path_factory.mktemp("reader"))
 
 
-def test_what_the_reader_has_written_passes_its_tests(notes: Path, database_url: str) -> None:
-    done = run_module("pytest", "-q", "notes", folder=notes.parent, COFFEE_TEST_DATABASE_URL=database_url)
+async def test_what_the_reader_has_written_passes_its_tests(notes: Path, database_url: str) -> None:
+    done = await asyncio.to_thread(
+        run_module, "pytest", "-q", "notes", folder=notes.parent, COFFEE_TEST_DATABASE_URL=database_url
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "11 passed" in done.stdout
 

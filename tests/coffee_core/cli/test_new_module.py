@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tomllib
 from pathlib import Path
@@ -45,8 +46,8 @@ def test_the_tests_of_a_new_module_pass_on_an_embedded_postgresql(notes: Path) -
     assert "6 passed" in done.stdout
 
 
-def test_and_on_a_server_that_the_environment_names(notes: Path, database_url: str) -> None:
-    done = run_module("pytest", "-q", folder=notes, COFFEE_TEST_DATABASE_URL=database_url)
+async def test_and_on_a_server_that_the_environment_names(notes: Path, database_url: str) -> None:
+    done = await asyncio.to_thread(run_module, "pytest", "-q", folder=notes, COFFEE_TEST_DATABASE_URL=database_url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 passed" in done.stdout
 
