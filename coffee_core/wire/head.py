@@ -137,7 +137,7 @@ def read_request_head(
         raise WireError(400, "an HTTP/1.1 request names its host")
     if _AUTHORITY(host) is None:
         raise WireError(400, "the header host is not a host and port")
-    if not old and (len(special) == 1 or (len(special) == 2 and special.get(b"connection") == b"keep-alive")):
+    if not old and _says_no_more(special):
         _frames_nothing(head)
         if rest and memory is not None:
             head.known = memory.meet(rest, headers, special, host)
@@ -149,6 +149,11 @@ def read_request_head(
     head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection and not old else b""
     head.expects_continue = _expects(special, old) and (head.chunked or head.length > 0)
     return head
+
+
+def _says_no_more(special: dict[bytes, bytes]) -> bool:
+    """Whether there is nothing beside the one header that is known to be there, but that the connection stays."""
+    return len(special) == 1 or (len(special) == 2 and special.get(b"connection") == b"keep-alive")
 
 
 def _frames_nothing(head: RequestHead) -> None:
@@ -178,8 +183,12 @@ def read_response_head(block: bytes, lines: AnswerLines, *, max_headers: int, he
     try:
         head.lines = found = [known(text) or read(text) for text in texts[1:]]
         for name, value, _, frames in found:
-            if frames:
-                _note(special, name, value)
+            if not frames:
+                continue
+            if name in special:
+                _join(special, name, value)
+            else:
+                special[name] = value
     except WireError as error:
         raise WireError(502, error.detail) from None
     if len(found) > max_headers:
@@ -187,10 +196,15 @@ def read_response_head(block: bytes, lines: AnswerLines, *, max_headers: int, he
     head.passing = b"".join([line[2] for line in found])
     head.special = special
     head.status = status
-    head.chunked, head.length = _framing(special, old, 502)
-    head.connection = connection = _options(special) if b"connection" in special else _NO_OPTIONS
-    head.keep_alive = not old and b"close" not in connection
-    head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection else b""
+    length = special.get(b"content-length", b"")
+    if length.isdigit() and len(length) <= 18 and _says_no_more(special):
+        head.chunked, head.length, head.connection = False, int(length), _NO_OPTIONS
+        head.keep_alive, head.upgrade = not old, b""
+    else:
+        head.chunked, head.length = _framing(special, old, 502)
+        head.connection = connection = _options(special)
+        head.keep_alive = not old and b"close" not in connection
+        head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection else b""
     if head_request or status < 200 or status == 204 or status == 304:  # noqa: PLR1714 - a set costs more
         head.chunked, head.length = False, 0
     elif head.length is None and not head.chunked:
@@ -212,15 +226,18 @@ def _status(line: bytes, lines: AnswerLines) -> tuple[int, bool]:
 def _special(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     special: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in FRAMING:
-            _note(special, name, value)
+        if name not in FRAMING:
+            continue
+        if name in special:
+            _join(special, name, value)
+        else:
+            special[name] = value
     return special
 
 
-def _note(special: dict[bytes, bytes], name: bytes, value: bytes) -> None:
-    if name not in special:
-        special[name] = value
-    elif name in _LISTS:
+def _join(special: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    """A second line of a name."""
+    if name in _LISTS:
         special[name] += b", " + value
     else:
         raise WireError(400, f"the header {name.decode()} is there twice")

@@ -24,21 +24,16 @@ def _soon(flush: Callable[[], None]) -> None:
 class Outbox:
     """Of one front: the transports that have something to write. `schedule` calls `flush` at the end of the turn."""
 
-    __slots__ = ("_schedule", "_waiting")
+    __slots__ = ("schedule", "waiting")
 
     def __init__(self, schedule: Callable[[Callable[[], None]], object] | None = None) -> None:
-        self._schedule = schedule or _soon
-        self._waiting: list[GatheringTransport] = []
-
-    def add(self, transport: GatheringTransport) -> None:
-        """It has begun to gather: it is told to write at the end of this turn."""
-        if not self._waiting:
-            self._schedule(self.flush)
-        self._waiting.append(transport)
+        self.schedule = schedule or _soon
+        self.waiting: list[GatheringTransport] = []
+        """Those that have begun to gather in this turn; the first one has `flush` called at its end."""
 
     def flush(self) -> None:
         """Write all, in the order in which it came."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for transport in waiting:
             data, transport.pending = transport.pending, b""
             if data:
@@ -68,7 +63,10 @@ class GatheringTransport(asyncio.Transport):
             self._write_more(bytes(data))
         else:
             self.pending = bytes(data)
-            self._outbox.add(self)
+            outbox = self._outbox
+            if not outbox.waiting:
+                outbox.schedule(outbox.flush)
+            outbox.waiting.append(self)
 
     def _write_more(self, data: bytes) -> None:
         pending = self.pending

@@ -74,6 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_decoder",
         "_interim",
+        "_is_closing",
         "_left",
         "_parsed",
         "_partial",
@@ -148,7 +149,9 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of asyncio."""
         # a cast: uvloop's transports are no subclasses of asyncio's
-        self.transport = GatheringTransport(cast("asyncio.Transport", transport), self.pool.outbox)
+        inner = cast("asyncio.Transport", transport)
+        self.transport = GatheringTransport(inner, self.pool.outbox)
+        self._is_closing = inner.is_closing
         self.transport.set_write_buffer_limits(high=self.pool.settings.write_window)
 
     def data_received(self, data: bytes) -> None:
@@ -272,7 +275,7 @@ class UpstreamConnection(asyncio.Protocol):
         """The answer is complete. If the request is not, the rest of it has no place to go."""
         self.asker = None
         self.phase = IDLE
-        if self._reusable and asker.request_complete and not self.transport.is_closing():
+        if self._reusable and asker.request_complete and not self._is_closing():
             self.reused = True
             if not self.reading:
                 self.resume()
