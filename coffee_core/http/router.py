@@ -15,7 +15,6 @@ from coffee_core.wire.message import Request, Response
 
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}").fullmatch
 _LITERAL: Final = re.compile(r"[^{}]+").fullmatch
-NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Mount:
@@ -113,7 +112,13 @@ class Router:
             if mount is None:
                 return _options(node)
         request.route = mount.template
-        request.path_params = {name: segments[place] for place, name in mount.names} if mount.names else NOTHING
+        if mount.names:
+            place, name = mount.names[0]
+            request.path_params = (
+                {name: segments[place]}
+                if len(mount.names) == 1  # most routes: a comprehension is a call on Python 3.11
+                else {name: segments[place] for place, name in mount.names}
+            )
         if not mount.public or mount.plan:
             _admit(mount)
         if b"prefer" in request.headers:

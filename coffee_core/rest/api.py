@@ -17,7 +17,7 @@ from coffee_core.domain.plan import Plan
 from coffee_core.domain.search import CountMode, SearchQuery
 from coffee_core.metering.declare import Metered
 from coffee_core.rest import parameters, preferences
-from coffee_core.rest.body import EntryReader, read_json, read_object
+from coffee_core.rest.body import SEARCH_MEMBERS, EntryReader, read_json, read_object
 from coffee_core.rest.conditional import etag, expected_version, not_modified
 from coffee_core.rest.describe import crud_routes
 from coffee_core.rest.links import link_header
@@ -184,7 +184,7 @@ class Api(Generic[EntryT, EntityT, IdT]):
 
     async def search(self, request: Request) -> Response:
         """POST /search."""
-        return await self.found(request, await read_object(request, self.settings.body_bytes_max, ("filters",)))
+        return await self.found(request, await read_object(request, self.settings.body_bytes_max, SEARCH_MEMBERS))
 
     async def found(self, request: Request, body: Mapping[str, object]) -> Response:
         """The answer to a search whose filters somebody has read, or made, already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -16,6 +17,8 @@ from coffee_core.rest.validation import pointer, refuse
 from coffee_core.wire.message import BufferedBody, Request
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+SEARCH_MEMBERS = frozenset(("filters",))
+"""Of the body of a search."""
 JSON_TYPES = (b"application/json", b"application/merge-patch+json")
 
 
@@ -32,7 +35,7 @@ async def read_json(request: Request, limit: int) -> bytes:
 
 
 async def read_object(
-    request: Request, limit: int, known: tuple[str, ...] | None
+    request: Request, limit: int, known: AbstractSet[str] | None
 ) -> dict[str, Any]:  # Any: parsed JSON
     """A JSON object with no members but `known` (None: any); an empty body is an empty object."""
     media = request.headers.get(b"content-type")
@@ -50,10 +53,10 @@ async def read_object(
         raise InputError("the body must be a JSON object")
     if known is None:
         return given
-    unknown = sorted(given.keys() - set(known))
-    if unknown:
+    if not given.keys() <= known:
+        unknown = sorted(given.keys() - known)
         raise InputError(
-            f"unknown members {unknown}; there are {', '.join(known)}",
+            f"unknown members {unknown}; there are {', '.join(sorted(known))}",
             errors=[FieldError(pointer((name,)), "unknown") for name in unknown],
         )
     return given

@@ -234,7 +234,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         *,
         single: bool,
     ) -> Page[EntryT]:
-        projection, found = rows
+        projection, found = rows.projection, rows.rows
         page = Page(len(found), entries, encode)
         if single and found:
             page.key = found[0][projection.id_at]

@@ -30,11 +30,11 @@ class Objects(Generic[EntityT]):
 
     def of(self, found: Rows[EntityT]) -> list[EntityT]:
         """One for each row."""
-        projection, rows = found
+        projection = found.projection
         columns, plain = projection.columns, self._provider.plain
         documents, missing = self._layouts.get(projection) or self._new_layout(projection)
         out: list[EntityT] = []
-        for row in rows:
+        for row in found.rows:
             entity = self._new()
             state: dict[str, object] = vars(entity)
             state.update(missing)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple
+from typing import Generic
+
+import msgspec
 
 from coffee_core.domain.ids import EntityT
 from coffee_core.domain.plan import Plan
@@ -38,7 +40,7 @@ def projected(
     return Projection(plan, read, len(read) - len(visible), id_column)
 
 
-class Rows(NamedTuple, Generic[EntityT]):
+class Rows(msgspec.Struct, Generic[EntityT], frozen=True, eq=False):
     """Stored rows of EntityT, not decoded yet: `Dao.entities` makes objects of them, a Manager bytes."""
 
     projection: Projection

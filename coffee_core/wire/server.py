@@ -16,7 +16,7 @@ from coffee_core.wire.head import RequestHead
 from coffee_core.wire.message import Body, BufferedBody, Handler, Request, Response
 from coffee_core.wire.phases import BODY
 from coffee_core.wire.settings import WireSettings
-from coffee_core.wire.target import decode_path, normalise
+from coffee_core.wire.target import canonical_path, check_query, decode_path
 
 log: Final = logging.getLogger("coffee.wire")
 
@@ -110,11 +110,14 @@ class HandlerConnection(Connection):
 
     def request(self, head: RequestHead, body: Body) -> Request:
         """What the handler is asked; a path or a header without one meaning is refused."""
-        target = normalise(head.target)
+        path, _, query = head.target.partition(b"?")  # as `normalise` does, without an object between
+        if query:
+            check_query(query)
         headers = dict(head.headers)
         if len(headers) != len(head.headers):
             headers = joined(head.headers)
-        return Request(head.method.decode(), decode_path(target.path), target.query, headers, body, client=self.peer)
+        text = decode_path(canonical_path(path))
+        return Request(head.method.decode(), text, query, headers, body, self.peer)
 
     def handle(self, request: Request) -> Awaitable[Response]:
         """Ask the handler."""

@@ -14,7 +14,7 @@ from coffee_core.domain.errors import FieldError, InputError, MediaTypeError, Un
 from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.persistence.unit_of_work import current_work
 from coffee_core.rest import parameters
-from coffee_core.rest.body import read_json, read_object
+from coffee_core.rest.body import SEARCH_MEMBERS, read_json, read_object
 from coffee_core.rest.transfer.arrow import require_pyarrow
 from coffee_core.rest.transfer.bulk import Bulk
 from coffee_core.rest.transfer.decode import known_encoding
@@ -75,7 +75,7 @@ class TransferApi(Generic[EntryT, EntityT, IdT]):
         """GET or POST /export."""
         body: dict[str, object] = {}
         if request.method == "POST":
-            body = await read_object(request, self.settings.body_bytes_max, ("filters",))
+            body = await read_object(request, self.settings.body_bytes_max, SEARCH_MEMBERS)
         given = parameters.parse(request.query, (*EXPORT_PARAMETERS, *self.api.includes))
         format = cast("ExportFormat", parameters.choice(given, "format", "csv", EXPORTED))
         if format == "parquet":
