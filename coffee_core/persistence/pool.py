@@ -159,10 +159,7 @@ class Pool:
         if len(self._waiters) >= self.settings.pool_waiters and self.waiting >= self.settings.pool_waiters:
             self.refused += 1
             raise UnavailableError("too many requests wait for the database", retry_after=1)
-        return await self._wait()
-
-    async def _wait(self) -> Connection:
-        """In line. One timer serves everybody who waits, as the first in line is the first to have waited too long."""
+        # in line; one timer serves everybody who waits, as the first in line is the first to have waited too long
         loop = self._loop or asyncio.get_running_loop()
         waiter: asyncio.Future[Connection] = loop.create_future()
         self._waiters.append((waiter, loop.time() + self.settings.pool_wait_seconds))
