@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-DOORS: Final = 4096
-"""Blocks of which it is remembered that they were met once."""
+MET: Final = 8192
+"""Blocks of which it is remembered that they were met once; when there are so many all of that is forgotten."""
 LARGEST: Final = 2048
 """Bytes of a block; longer ones are read each time."""
 
@@ -34,11 +34,11 @@ class HeadMemory:
     a look-up and never take room.
     """
 
-    __slots__ = ("_doors", "_most", "known")
+    __slots__ = ("_met", "_most", "known")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._doors = [0] * DOORS
+        self._met: set[int] = set()
         self.known: dict[bytes, KnownHeaders] = {}
         """By the bytes after the request line, the empty line included; look here before `meet`."""
 
@@ -49,8 +49,10 @@ class HeadMemory:
         if len(block) > LARGEST:
             return None
         mark = hash(block)
-        if self._doors[mark % DOORS] != mark:
-            self._doors[mark % DOORS] = mark
+        if mark not in self._met:
+            if len(self._met) >= MET:
+                self._met.clear()
+            self._met.add(mark)
             return None
         if len(self.known) >= self._most:
             self.known.clear()

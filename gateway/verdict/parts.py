@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coffee_core.cache.local import LocalCache
 from coffee_core.cache.two_tier import TwoTierCache
 from gateway.verdict.admittance import Rules
 from gateway.verdict.cookies import SessionCookie
 from gateway.verdict.cors import Cors
-from gateway.verdict.exchange import TokenRecord
 from gateway.verdict.forwarding import TrustedProxies
 from gateway.verdict.identity_statement import StatementSigner
 from gateway.verdict.limits import Limits
@@ -17,6 +15,7 @@ from gateway.verdict.plan import Grant
 from gateway.verdict.routes import RouteTable
 from gateway.verdict.session import Session
 from gateway.verdict.token import TokenVerifier
+from gateway.verdict.token_memory import TokenMemory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +26,7 @@ class Parts:
     verifier: TokenVerifier
     sessions: TwoTierCache[Session]
     plans: TwoTierCache[Grant]
-    tokens: LocalCache[TokenRecord]
+    tokens: TokenMemory
     signer: StatementSigner
     cors: Cors
     proxies: TrustedProxies
