@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.cache.lifetimes import Lifetimes
 from coffee_core.cache.link import InvalidationLink
-from coffee_core.cache.local import MokaCache
+from coffee_core.cache.local import QueueCache
 from coffee_core.cache.redis_scripts import RedisScripts
 from coffee_core.cache.redis_tier import RedisTier
 from coffee_core.cache.stats import CacheCollector
@@ -73,7 +73,7 @@ class BuiltVerdict:
         identity = IdentityClient(base_url(settings.upstreams()["identity"][0]), self.client, key)
         self.sessions: TwoTierCache[Session] = TwoTierCache(
             SessionSource(identity),
-            MokaCache[CachedEntry[Session]](settings.session_cache_bytes),
+            QueueCache[CachedEntry[Session]](settings.session_cache_bytes),
             remote=self.remote,
             link=self.link,
             lifetimes=_lifetimes(settings, settings.session_seconds),
@@ -82,13 +82,13 @@ class BuiltVerdict:
             self.link.canary = CanarySession(self.sessions)
         self.plans: TwoTierCache[Grant] = TwoTierCache(
             PlanSource(identity),
-            MokaCache[CachedEntry[Grant]](settings.plan_cache_bytes),
+            QueueCache[CachedEntry[Grant]](settings.plan_cache_bytes),
             remote=self.remote,
             link=self.link,
             lifetimes=_lifetimes(settings, settings.plan_seconds),
         )
         verifier = _verifier(settings, self.client)
-        tokens = TokenMemory(MokaCache[TokenRecord](settings.token_cache_bytes))
+        tokens = TokenMemory(QueueCache[TokenRecord](settings.token_cache_bytes))
 
         def verify_with(secrets: Sequence[str]) -> None:
             verifier.replace_secrets(secrets)

@@ -8,7 +8,7 @@ await rates.forget("EUR")  # after the commit: gone in every process
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -16,7 +16,7 @@ from coffee_core.cache.announce import invalidate
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.cache.lifetimes import Lifetimes
 from coffee_core.cache.link import MAX_KEY, InvalidationLink
-from coffee_core.cache.local import LocalCache, MokaCache
+from coffee_core.cache.local import QueueCache
 from coffee_core.cache.redis_client import AnyRedis
 from coffee_core.cache.redis_scripts import RedisScripts
 from coffee_core.cache.redis_tier import RedisTier
@@ -62,11 +62,9 @@ class Caches:
         if name in self._stats or ":" in name:
             raise ValueError(f"a cache has a name of its own without a colon, not {name!r}")
         settings = self.settings
-        # the cast: pyright does not see that moka's bound `get` is the port's
-        local = cast("LocalCache[CachedEntry[V]]", MokaCache[CachedEntry[V]](max_bytes or settings.max_bytes))
         cache: TwoTierCache[V] = TwoTierCache(
             _Typed(len(name) + 1, kind, load, expires),
-            local,
+            QueueCache[CachedEntry[V]](max_bytes or settings.max_bytes),
             remote=self._remote,
             link=self.link,
             lifetimes=lifetimes

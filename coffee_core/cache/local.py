@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import deque
 from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-import cachetools
-import moka_py
+from msgspec import Struct
 
 
 class Weighted(Protocol):
@@ -52,69 +53,135 @@ class LocalCache(Protocol[W]):
         ...
 
 
-class MokaCache(Generic[W]):
-    """W-TinyLFU by moka: a scan of keys that are used once does not push out the ones that are used often."""
+NEW_SHARE = 10
+"""The part of the bound, one in so many, that is for keys which have not been asked for again."""
+MOST_USES = 3
+"""More of them do not keep a key longer."""
+LOOKS = 64
+"""Keys that one eviction spares at most, so that no call takes long: the next one goes, used or not."""
+FEWEST = 1024
+"""Hashes for which there is room."""
+UNSWEPT = 100
+"""Places of removed keys that may stand in the queues, beside as many as there are keys."""
+
+
+class _Place(Struct, Generic[W], gc=False):
+    """One key's. Of a removed key it stands in its queue, without a value, until its turn comes."""
+
+    key: Key
+    value: W | None
+    weight: int
+    uses: int = 0
+    proven: bool = False
+    """In which queue it stands."""
+
+
+class QueueCache(Generic[W]):
+    """S3-FIFO (Yang and others, 2023): a key that is met for the first time waits in a short queue, and unless it is
+    asked for there, it goes; what was asked for moves to the long queue and stays while it is used. A key that comes
+    back soon after it went goes to the long queue at once: of those the hash is remembered, of about as many as there
+    are keys. So a scan of keys that are used once does not push out the ones that are used often.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._moka: moka_py.Moka[Key, W] = moka_py.Moka(max_bytes, weigher=_weight)
-        self.get = self._moka.get  # bound once: this is the hot path, and a wrapper would double its cost
-
-    def set(self, key: Key, value: W) -> None:
-        """Store it; moka may decide that its older keys are worth more."""
-        if value.weight > self.max_bytes:
-            self._moka.remove(key)
-            return
-        self._moka.set(key, value)
-
-    def remove(self, key: Key) -> None:
-        """Gone at once."""
-        self._moka.remove(key)
+        self._room_for_new = max_bytes // NEW_SHARE
+        self.clear()
 
     def clear(self) -> None:
         """All gone at once."""
-        self._moka.clear()
-
-    def weight(self) -> int:
-        """Bytes held now, after the evictions that are due."""
-        self._moka.run_pending_tasks()
-        return self._moka.weighted_size()
-
-
-def _weight(_key: Key, value: Weighted) -> int:
-    return value.weight
-
-
-class PurePythonCache(Generic[W]):
-    """Least recently used, by cachetools: for platforms that moka has no wheel for."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._lru: cachetools.LRUCache[Key, W] = cachetools.LRUCache(max_bytes, getsizeof=_size)
+        self._places: dict[Key, _Place[W]] = {}
+        self._new: deque[_Place[W]] = deque()
+        self._proven: deque[_Place[W]] = deque()
+        self._weight = self._new_weight = 0
+        self._removed = 0
+        """Places without a value."""
+        self._gone = _marks(FEWEST)
+        """The hashes of those that went from the short queue, each in the place that it says itself: a later one may
+        have taken it. Grows with the number of keys."""
 
     def get(self, key: Key) -> W | None:
         """What was stored last, or `None`."""
-        return self._lru.get(key)
+        place = self._places.get(key)
+        if place is None:
+            return None
+        if place.uses < MOST_USES:
+            place.uses += 1
+        return place.value
 
     def set(self, key: Key, value: W) -> None:
-        """Store it; the least recently used go."""
-        if value.weight > self.max_bytes:
-            self._lru.pop(key, None)
+        """Store it; older keys may have to go."""
+        weight = value.weight
+        place = self._places.get(key)
+        if weight > self.max_bytes:
+            self.remove(key)
             return
-        self._lru[key] = value
+        if place is None:
+            place = self._places[key] = _Place(key, value, weight)
+            mark = hash(key)
+            at = mark % len(self._gone)
+            if self._gone[at] == mark:
+                self._gone[at] = 0
+                place.proven = True
+                self._proven.append(place)
+            else:
+                self._new.append(place)
+                self._new_weight += weight
+            self._weight += weight
+        else:
+            more = weight - place.weight
+            place.value, place.weight = value, weight
+            self._weight += more
+            if not place.proven:
+                self._new_weight += more
+        if self._weight > self.max_bytes:
+            self._evict()
 
     def remove(self, key: Key) -> None:
         """Gone at once."""
-        self._lru.pop(key, None)
-
-    def clear(self) -> None:
-        """All gone at once."""
-        self._lru.clear()
+        place = self._places.pop(key, None)
+        if place is None:
+            return
+        self._weight -= place.weight
+        if not place.proven:
+            self._new_weight -= place.weight
+        place.key, place.value = "", None
+        self._removed += 1
+        if self._removed > len(self._places) + UNSWEPT:
+            self._new = deque([place for place in self._new if place.value is not None])
+            self._proven = deque([place for place in self._proven if place.value is not None])
+            self._removed = 0
 
     def weight(self) -> int:
         """Bytes held now."""
-        return int(self._lru.currsize)
+        return self._weight
+
+    def _evict(self) -> None:
+        looks = LOOKS
+        while self._weight > self.max_bytes:
+            of_new = self._new_weight > self._room_for_new or not self._proven
+            place = (self._new if of_new else self._proven).popleft()
+            if place.value is None:
+                self._removed -= 1
+                continue
+            if of_new:
+                self._new_weight -= place.weight
+            if place.uses and looks:
+                looks -= 1
+                place.uses = 0 if of_new else place.uses - 1
+                place.proven = True
+                self._proven.append(place)
+                continue
+            del self._places[place.key]
+            self._weight -= place.weight
+            if of_new:
+                self._remember(hash(place.key))
+
+    def _remember(self, mark: int) -> None:
+        if len(self._gone) < len(self._places):
+            self._gone = _marks(2 * len(self._places))
+        self._gone[mark % len(self._gone)] = mark
 
 
-def _size(value: Weighted) -> int:
-    return value.weight
+def _marks(many: int) -> array[int]:
+    return array("q", bytes(8 * many))

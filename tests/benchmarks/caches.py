@@ -11,7 +11,7 @@ import time
 from itertools import accumulate
 from typing import NamedTuple
 
-from coffee_core.cache.local import LocalCache, MokaCache, PurePythonCache
+from coffee_core.cache.local import LocalCache, QueueCache
 
 ACCESSES, KEYS, ROOM = 1_000_000, 1_000_000, 50_000
 POPULAR, SCANNED = 8_000, 2_000
@@ -39,6 +39,26 @@ def trace(accesses: int = ACCESSES, seed: int = 1) -> list[str]:
         asked += [f"session:{number:012d}" for number in range(scan, scan + SCANNED)]
         scan += SCANNED
     return asked[:accesses]
+
+
+def zipf(exponent: float, accesses: int, keys: int, seed: int) -> list[str]:
+    """A few keys are asked for often, most of them seldom."""
+    chance = random.Random(seed)
+    names = [f"{seed}:{number:012d}" for number in range(keys)]
+    return chance.choices(
+        names, cum_weights=list(accumulate((rank + 1) ** -exponent for rank in range(keys))), k=accesses
+    )
+
+
+def traces() -> dict[str, list[str]]:
+    """That one, and others that a cache must not be bad at."""
+    return {
+        "Zipf 0.9 and scans": trace(),
+        "Zipf 0.7": zipf(0.7, 600_000, KEYS, 2),
+        "Zipf 1.1": zipf(1.1, 600_000, KEYS, 3),
+        "other keys every 200,000": [key for seed in range(5) for key in zipf(1.0, 200_000, 300_000, 4 + seed)],
+        "round and round 60,000": [f"{number % 60_000:012d}" for number in range(400_000)],
+    }
 
 
 def hit_ratio(cache: LocalCache[Counted], keys: list[str]) -> float:
@@ -69,9 +89,9 @@ def get_ns(cache: LocalCache[Counted], rounds: int = 7) -> float:
 
 
 def main() -> None:
-    keys = trace()
-    for name, kind in (("moka", MokaCache), ("pure Python", PurePythonCache)):
-        print(f"{name}: get {get_ns(kind(ROOM)):.0f} ns, hit ratio {hit_ratio(kind(ROOM), keys):.3f}", flush=True)
+    print(f"get {get_ns(QueueCache(ROOM)):.0f} ns")
+    for name, keys in traces().items():
+        print(f"{name}: hit ratio {hit_ratio(QueueCache(ROOM), keys):.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from coffee_core.cache.local import MokaCache
+from coffee_core.cache.local import QueueCache
 from coffee_core.embedded.servers import embedded_servers
 from coffee_core.http.application import Application
 from coffee_core.http.settings import HttpSettings
@@ -192,7 +192,7 @@ def sessions(most: int = 1_000_000) -> Mapping[str, Points]:
     curve = []
     count = 1000
     while count <= most:
-        cache = MokaCache[Counted](count * 2)
+        cache = QueueCache[Counted](count * 2)
         keys = [f"session:{number:012d}" for number in range(count)]
         for key in keys:
             cache.set(key, Counted(1))

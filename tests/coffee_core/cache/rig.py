@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from coffee_core.cache.lifetimes import Clock, Lifetimes
 from coffee_core.cache.link import InvalidationLink
-from coffee_core.cache.local import MokaCache
+from coffee_core.cache.local import QueueCache
 from coffee_core.cache.redis_client import open_redis
 from coffee_core.cache.redis_scripts import RedisScripts
 from coffee_core.cache.redis_tier import RedisTier
@@ -27,7 +27,7 @@ class Process:
         self.link = InvalidationLink(url, canary_every=0.05, doubt_after=0.3)
         self.cache: TwoTierCache[Fact] = self.kind(
             authority,
-            MokaCache(1_000_000),
+            QueueCache(1_000_000),
             remote=self.remote,
             link=self.link,
             lifetimes=lifetimes,

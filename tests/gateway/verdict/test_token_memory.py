@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coffee_core.cache.local import MokaCache
+from coffee_core.cache.local import QueueCache
 from gateway.verdict.exchange import TokenRecord
 from gateway.verdict.token import Claims
 from gateway.verdict.token_memory import RECENT, TokenMemory
@@ -13,7 +13,7 @@ def record() -> TokenRecord:
 
 
 def memory() -> TokenMemory:
-    return TokenMemory(MokaCache[TokenRecord](64 << 20))
+    return TokenMemory(QueueCache[TokenRecord](64 << 20))
 
 
 def test_a_token_that_was_asked_for_is_a_recent_one_with_the_same_record() -> None:

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from coffee_core.cache.link import InvalidationLink
-from coffee_core.cache.local import MokaCache
+from coffee_core.cache.local import QueueCache
 from coffee_core.cache.redis_client import AnyRedis
 from coffee_core.cache.redis_scripts import RedisScripts
 from coffee_core.cache.redis_tier import RedisTier
@@ -40,10 +40,10 @@ class Gateway:
         self.link = None if redis_url is None else InvalidationLink(redis_url, canary_every=0.05, doubt_after=0.5)
         identity = IdentityClient("http://identity", client, key)
         self.sessions: TwoTierCache[Session] = TwoTierCache(
-            SessionSource(identity), MokaCache(1_000_000), remote=self.remote, link=self.link
+            SessionSource(identity), QueueCache(1_000_000), remote=self.remote, link=self.link
         )
         self.plans: TwoTierCache[Grant] = TwoTierCache(
-            PlanSource(identity), MokaCache(1_000_000), remote=self.remote, link=self.link
+            PlanSource(identity), QueueCache(1_000_000), remote=self.remote, link=self.link
         )
 
     async def knows(self, tokens: dict[str, Any]) -> bool:
