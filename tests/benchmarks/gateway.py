@@ -46,7 +46,7 @@ http {{
 
 def token(n: int, secret: str) -> tuple[str, str, str]:
     """Of the caller `n`: his session's id, his partner, and what he sends."""
-    sid, partner, now = f"bench{n:027d}", str(1000 + n % PARTNERS), int(time.time())
+    sid, partner, now = f"bench{n:027d}", f"bench{n % PARTNERS}", int(time.time())
     claims = {"uid": str(n + 1), "sid": sid, "userAccountId": str(n + 1), "partnerId": partner}
     return sid, partner, jwt.encode({**claims, "iat": now, "exp": now + 36_000}, secret, algorithm="HS256")
 
