@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from functools import lru_cache
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -178,5 +179,7 @@ class AccessLog:
                 os.close(number)
 
 
+@lru_cache(maxsize=64)
 def _escaped(path: bytes) -> bytes:
+    """Own routes are few: forward auth is one of them, and asks for each request."""
     return json.dumps(path.decode("latin-1"))[1:-1].encode()

@@ -215,10 +215,14 @@ def _named(asking: RequestHead) -> _Named | None:
     A caller can send any of these headers along. What the proxy overwrites he cannot forge, and what it does not
     overwrite must therefore say the same, or there is no verdict.
     """
-    told: dict[bytes, bytes] = {}
-    for name, value in asking.headers:
-        if name in NAMES and told.setdefault(name, value) is not value:
-            return None
+    naming = [line for line in asking.headers if line[0] in NAMES]
+    told = dict(naming)
+    if len(told) != len(naming):
+        return None
+    if len(told) == 2 and not asking.target.startswith(BEHIND):  # nearly always: nginx and Caddy
+        method, target = told.get(ORIGINAL_METHOD, b""), told.get(b"x-original-uri", b"")
+        if method and target:
+            return _Named(method, target, rewrites=True, bare=asking.target.endswith(BARE))
     said = {
         (told.get(method, b""), told.get(target, b"")) for method, target in STYLES if method in told or target in told
     }
