@@ -39,7 +39,6 @@ from gateway.verdict.quota import Per, Quota
 from gateway.verdict.session import Session, SessionSource
 from gateway.verdict.settler import Settler
 from gateway.verdict.token import TokenSettings, TokenVerifier
-from gateway.verdict.token_memory import TokenMemory
 
 
 class BuiltVerdict:
@@ -88,7 +87,7 @@ class BuiltVerdict:
             lifetimes=_lifetimes(settings, settings.plan_seconds),
         )
         verifier = _verifier(settings, self.client)
-        tokens = TokenMemory(QueueCache[TokenRecord](settings.token_cache_bytes))
+        tokens = QueueCache[TokenRecord](settings.token_cache_bytes)
 
         def verify_with(secrets: Sequence[str]) -> None:
             verifier.replace_secrets(secrets)

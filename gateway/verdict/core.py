@@ -58,7 +58,6 @@ class VerdictCore:
         self._rules = parts.rules if parts.rules.any else None
         self._partners = parts.limits.partners
         self._admission = Admission(parts.limits, self._too_many)
-        self._recent_get = parts.tokens.recent.get
         self._tokens_get = parts.tokens.get
         self._sessions = parts.sessions
         self._plans = parts.plans
@@ -90,7 +89,7 @@ class VerdictCore:
             return self._anonymously(x)
         if not self._credentials(x):
             return self._anonymously(x) if access is OPTIONAL else self._refuse(x, 401, LOGIN, CHALLENGE)
-        record = self._recent_get(x.token) or self._tokens_get(x.token)
+        record = self._tokens_get(x.token)
         if record is None or x.now >= record.valid_until:
             return self._verify(x)
         sessions, plans = self._sessions, self._plans

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from coffee_core.cache.local import LocalCache
 from coffee_core.cache.two_tier import TwoTierCache
 from gateway.verdict.admittance import Rules
 from gateway.verdict.cookies import SessionCookie
 from gateway.verdict.cors import Cors
+from gateway.verdict.exchange import TokenRecord
 from gateway.verdict.forwarding import TrustedProxies
 from gateway.verdict.identity_statement import StatementSigner
 from gateway.verdict.limits import Limits
@@ -15,7 +17,6 @@ from gateway.verdict.plan import Grant
 from gateway.verdict.routes import RouteTable
 from gateway.verdict.session import Session
 from gateway.verdict.token import TokenVerifier
-from gateway.verdict.token_memory import TokenMemory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Parts:
     verifier: TokenVerifier
     sessions: TwoTierCache[Session]
     plans: TwoTierCache[Grant]
-    tokens: TokenMemory
+    tokens: LocalCache[TokenRecord]
     signer: StatementSigner
     cors: Cors
     proxies: TrustedProxies
