@@ -132,18 +132,34 @@ class Compiler:
         if shape.order is None:
             return statement
         name, descending = shape.order[0], shape.order[1] != shape.backwards
-        if shape.after != "none":
-            statement = statement.where(self._beyond(shape, name, binds, descending=descending))
+        beyond = [] if shape.after == "none" else self._beyond(shape, name, binds, descending=descending)
         sort, id_column = ordered(self._column(name)), ordered(self._column(self.id_column))
+        by = self._by(shape, name, sort, id_column)
+        if shape.each:
+            return self._of_each(statement, shape, by, binds)
+        limit = binds.next_of(BigInteger())
+        if len(beyond) > 1:
+            statement = statement.add_columns(sort.label("place_sort"), id_column.label("place_id"))
+            parts = [statement.where(part).order_by(*by).limit(limit) for part in beyond]
+            rows = _sql.union_all(*parts).subquery()
+            statement = _sql.select(*[rows.c[column] for column in shape.columns])
+            by = self._by(shape, name, rows.c.place_sort, rows.c.place_id)
+        elif beyond:
+            statement = statement.where(beyond[0])
+        statement = statement.order_by(*by).limit(limit)
+        return statement.offset(binds.next_of(BigInteger())) if shape.offset else statement
+
+    def _by(
+        self, shape: SelectShape, name: str, sort: ColumnElement[Any], id_column: ColumnElement[Any]
+    ) -> list[ColumnElement[Any]]:
+        """The order in which rows are read."""
+        descending = shape.order is not None and shape.order[1] != shape.backwards
         by: list[ColumnElement[Any]] = [sort.desc() if descending else sort]
         if self._column(name).nullable:
             by = [by[0].nulls_first() if shape.backwards else by[0].nulls_last()]
         if name != self.id_column:
             by.append(id_column.desc() if descending else id_column)
-        if shape.each:
-            return self._of_each(statement, shape, by, binds)
-        statement = statement.order_by(*by).limit(binds.next_of(BigInteger()))
-        return statement.offset(binds.next_of(BigInteger())) if shape.offset else statement
+        return by
 
     def _of_each(self, statement: Any, shape: SelectShape, by: list[ColumnElement[Any]], binds: Binds) -> Any:
         """The first rows of each group: numbered within it, so that one statement reads them all."""
@@ -152,21 +168,25 @@ class Compiler:
         few = numbered.c.place_in_group <= binds.next_of(BigInteger())
         return _sql.select(*[numbered.c[name] for name in shape.columns]).where(few).order_by(place.name)
 
-    def _beyond(self, shape: SelectShape, name: str, binds: Binds, *, descending: bool) -> ColumnElement[bool]:
-        """What is read from the shape's place on; `descending`: on the way that is read."""
+    def _beyond(self, shape: SelectShape, name: str, binds: Binds, *, descending: bool) -> list[ColumnElement[bool]]:
+        """What is read from the shape's place on; `descending`: on the way that is read.
+
+        Where NULLs are beyond as well as values, two conditions: an index leads to the place for each of them alone,
+        and would be read from its beginning for one or the other.
+        """
         column = self._column(name)
         sort, id_column = ordered(column), ordered(self._column(self.id_column))
         with_itself = shape.before != shape.backwards
         reads_on: Any = COMPARISONS[BEYOND[descending, with_itself]]  # of rows of two values too
         if shape.after == "null":
             by_id = and_(column.is_(None), reads_on(id_column, binds.next(self._column(self.id_column))))
-            return or_(by_id, column.is_not(None)) if shape.backwards else by_id
+            return [by_id, column.is_not(None)] if shape.backwards else [by_id]
         value, id_value = binds.next(column), binds.next(self._column(self.id_column))
         if name == self.id_column:
             # both values are the id; comparing with both keeps the values of every cursor alike
-            return and_(reads_on(sort, value), reads_on(sort, id_value))
+            return [and_(reads_on(sort, value), reads_on(sort, id_value))]
         beyond = reads_on(_sql.tuple_(sort, id_column), _sql.tuple_(value, id_value))
-        return or_(beyond, column.is_(None)) if column.nullable and not shape.backwards else beyond
+        return [beyond, column.is_(None)] if column.nullable and not shape.backwards else [beyond]
 
     def _where(self, shape: NodeShape, binds: Binds) -> ColumnElement[bool]:
         match shape:
