@@ -13,7 +13,7 @@ from coffee_core.cache.held import Held
 from coffee_core.cache.lifetimes import Clock, Lifetimes
 from coffee_core.cache.link import InvalidationLink
 from coffee_core.cache.local import LocalCache
-from coffee_core.cache.redis_tier import DOWN, NEGATIVE, Answer, RedisTier, State
+from coffee_core.cache.redis_tier import DOWN, FOUND, NEGATIVE, Answer, RedisTier, State
 from coffee_core.cache.stats import CacheStats
 from coffee_core.domain.errors import UnavailableError
 
@@ -170,7 +170,7 @@ class TwoTierCache(Generic[V]):
 
     def _heard(self, flight: _Flight[V], answer: Answer) -> None:
         """Redis's first answer. Mostly it is all that is needed, and then no task is."""
-        if answer.state is State.DOWN and self._remote is not None:
+        if answer is DOWN and self._remote is not None:
             self.stats.remote_down += 1
         try:
             entry = self._by_remote(flight, answer)
@@ -226,7 +226,7 @@ class TwoTierCache(Generic[V]):
     def _by_remote(self, flight: _Flight[V], answer: Answer) -> CachedEntry[V] | None:
         """What Redis knows, if that is enough: not what is unreadable or past its end."""
         state, raw = answer
-        if state is State.FOUND:
+        if state is FOUND:
             try:
                 value = self._source.decode(raw)
             except ValueError:
