@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -19,6 +20,7 @@ from coffee_core.wire.message import BufferedBody, Request
 ModelT = TypeVar("ModelT", bound=BaseModel)
 SEARCH_MEMBERS = frozenset(("filters",))
 """Of the body of a search."""
+_named = attrgetter("__pydantic_fields_set__")
 JSON_TYPES = (b"application/json", b"application/merge-patch+json")
 
 
@@ -109,8 +111,8 @@ class EntryReader(Generic[EntryT]):
         except ValidationError as error:
             refuse(error)
         read_only = self._read_only.keys()
-        for entry in entries:
-            if not read_only.isdisjoint(entry.__pydantic_fields_set__):
+        if not read_only.isdisjoint(set[str]().union(*map(_named, entries))):
+            for entry in entries:
                 self._refuse_read_only(entry, entry.__pydantic_fields_set__, None)
         return entries
 

@@ -67,7 +67,7 @@ class TransferApi(Generic[EntryT, EntityT, IdT]):
         atomic = parameters.flag(parameters.parse_write(request.query, ("atomic",)), "atomic", default=True)
         raw = await read_json(request, self.settings.bulk_bytes_max)
         results = await self._bulk.run(raw, atomic=atomic)
-        refused = sum(result.status == "refused" for result in results)
+        refused = [result.status for result in results].count("refused")
         message = f"{refused} of {len(results)} were refused" if refused else ""
         return _answer(encode(results), len(results), message)
 

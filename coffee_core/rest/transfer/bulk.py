@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Generic, TypeAlias
+from typing import Generic, TypeAlias
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
 
 from coffee_core.domain.errors import (
     CoffeeError,
@@ -15,7 +15,6 @@ from coffee_core.domain.errors import (
     InputError,
     NotFoundError,
     RetryableError,
-    TooLargeError,
     VersionRequiredError,
 )
 from coffee_core.domain.ids import EntityT, EntryT, IdT
@@ -23,43 +22,17 @@ from coffee_core.persistence.unit_of_work import begin_transaction, savepoint
 from coffee_core.rest.body import EntryReader
 from coffee_core.rest.manager import Manager
 from coffee_core.rest.settings import RestSettings
-from coffee_core.rest.transfer.results import PARTS, Part, Result, as_whole, place, placed, plain_id, refused
-from coffee_core.rest.transfer.together import Together
+from coffee_core.rest.transfer.beside import Beside, Turn
+from coffee_core.rest.transfer.bulk_body import RawBody, Reading, id_of, read_body
+from coffee_core.rest.transfer.results import Part, Result, as_whole, place, placed, plain_id, plain_ids, refused
+from coffee_core.rest.transfer.together import New, Together
 from coffee_core.rest.transfer.upsert import Upserter
 
-
-class BulkBody(BaseModel):
-    """What to write; done in the order create, upsert, update, delete."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    create: list[dict[str, Any]] = Field(default_factory=list, description="New records.")
-    upsert: list[dict[str, Any]] = Field(
-        default_factory=list, description="Records by their natural key; what one does not name stays as it is."
-    )
-    update: list[dict[str, Any]] = Field(
-        default_factory=list, description="Changes: the record's id, and the fields to set (null clears)."
-    )
-    delete: list[int | str] = Field(default_factory=list, description="Ids.")
-
-
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
-    """The body, its records not looked into yet."""
-
-    create: list[msgspec.Raw] = []
-    upsert: list[msgspec.Raw] = []
-    update: list[msgspec.Raw] = []
-    delete: list[int | str] = []
-
-
-class _Identified(msgspec.Struct):
-    id: int | str
-
-
-_decode = msgspec.json.Decoder(_Body).decode
-_decode_id = msgspec.json.Decoder(_Identified).decode
-
 _Write: TypeAlias = Callable[[], Awaitable[Result]]
+_Store: TypeAlias = Callable[[Turn], Awaitable[list[Result]]]
+"""Writes some records when it is their turn, and tells what became of them."""
+_Tell: TypeAlias = Callable[[], list[Result]]
+_WriteAll: TypeAlias = Callable[[], Awaitable[_Tell]]
 
 
 class Bulk(Generic[EntryT, EntityT, IdT]):
@@ -81,95 +54,55 @@ class Bulk(Generic[EntryT, EntityT, IdT]):
         self.settings = settings
         self._parse_id = parse_id
         self._version_required = version_required
+        self._stores_while_it_reads = self.together.alike and manager.dao.provider.features.transactions
+        """Else a mistake that is found later could not undo what was done: a rule of a Manager may do anything."""
 
     async def run(self, raw: bytes, *, atomic: bool) -> list[Result]:
-        """One result for each record, in the order of the request."""
+        """One result for each record, in the order of the request. If all or none are to be written, a mistake in one
+        is told before whatever the store says of the others."""
         body = self._read(raw)
         begin_transaction()
-        results: list[Result] = []
-        mistakes: list[FieldError] = []
-        first: CoffeeError | None = None
-        read = self._at_once(body)
-        for part, index, make in self._records(body, read.keys()):
-            try:
-                read.setdefault(part, []).append((index, make()))
-            except CoffeeError as error:
-                if isinstance(error, RetryableError):
-                    raise
-                first = first or error
-                mistakes += placed(error, part, index)
-                results.append(refused(part, index, error))
-        if atomic and first is not None:
-            raise as_whole(first, mistakes)
-        for part in PARTS:
-            results += await self._part(part, read.get(part, []), atomic=atomic)
-        return sorted(results, key=place)
-
-    def _at_once(self, body: _Body) -> dict[Part, list[tuple[int, EntryT | _Write]]]:
-        """Records of the parts that are validated in one go; a part that holds a mistake is left for `_records`."""
-        read: dict[Part, list[tuple[int, EntryT | _Write]]] = {}
-        parts: list[tuple[Part, Sequence[msgspec.Raw]]] = [("upsert", body.upsert)]
-        if self.together.creates:
-            parts.append(("create", body.create))
-        for part, raws in parts:
-            try:
-                entries = self.reader.many([bytes(raw) for raw in raws])
-                if part == "upsert":
-                    self._require_keys(entries)
-            except InputError:
-                continue
-            read[part] = list(enumerate(entries))
-        return read
-
-    async def _part(self, part: Part, records: Sequence[tuple[int, EntryT | _Write]], *, atomic: bool) -> list[Result]:
-        """In the order of the request; runs of what is written by one statement together."""
-        results: list[Result] = []
-        alike: list[tuple[int, EntryT]] = []
-        for index, one in records:
-            if callable(one):
-                results.append(await self._write(part, index, one, atomic=atomic))
-            else:
-                alike.append((index, one))
-        return results + await self._many(part, alike, atomic=atomic)
-
-    def _read(self, raw: bytes) -> _Body:
+        reading = Reading(self.reader)
+        storing = _Storing()
+        waiting: list[_Store] = []
         try:
-            body = _decode(raw)
-        except msgspec.DecodeError as error:
-            raise InputError(f"the body is no bulk request: {error}") from None
-        count = len(body.create) + len(body.upsert) + len(body.update) + len(body.delete)
-        if not count:
-            raise InputError(f"nothing to do: send {', '.join(PARTS)}, each a list")
-        if count > self.settings.bulk_rows_max:
-            raise TooLargeError(f"{count} records in one request; at most {self.settings.bulk_rows_max}")
+            async for store in self._parts(body, reading, atomic=atomic):
+                if not self._stores_while_it_reads:
+                    waiting.append(store)
+                elif not (atomic and reading.first):
+                    await storing.add(store)
+            await storing.end()
+            if atomic and reading.first is not None:
+                raise as_whole(reading.first, reading.mistakes)
+            for store in waiting:
+                await storing.add(store)
+            await storing.end()
+            storing.raise_failure()
+        except BaseException:
+            await storing.stop()
+            raise
+        return sorted(reading.results + storing.results, key=place) if reading.results else storing.results
+
+    def _read(self, raw: bytes) -> RawBody:
+        body = read_body(raw, self.settings.bulk_rows_max)
         if body.upsert and self.upserter is None:
             raise InputError("records of this resource have no natural key: send create or update")
         if self._version_required and (body.update or body.delete):
             raise VersionRequiredError("changes here must name the version they are based on: send them one by one")
         return body
 
-    def _records(self, body: _Body, done: Collection[Part]) -> list[tuple[Part, int, Callable[[], EntryT | _Write]]]:
-        """What is to be done, not validated yet, but for the parts that are `done`."""
-        creates = () if "create" in done else body.create
-        upserts = () if "upsert" in done else body.upsert
-        alike = self.together.creates
-        return [
-            *[
-                ("create", at, partial(self._whole, raw) if alike else partial(self._create, at, raw))
-                for at, raw in enumerate(creates)
-            ],
-            *[("upsert", at, partial(self._keyed, raw)) for at, raw in enumerate(upserts)],
-            *[("update", at, partial(self._update, at, raw)) for at, raw in enumerate(body.update)],
-            *[("delete", at, partial(self._delete, at, given)) for at, given in enumerate(body.delete)],
-        ]
-
-    def _whole(self, raw: msgspec.Raw) -> EntryT:
-        return self.reader.whole(bytes(raw))
-
-    def _keyed(self, raw: msgspec.Raw) -> EntryT:
-        entry = self._whole(raw)
-        self._require_keys([entry])
-        return entry
+    async def _parts(self, body: RawBody, reading: Reading[EntryT], *, atomic: bool) -> AsyncIterator[_Store]:
+        """What is to be done, in its order, as it is read."""
+        size = self.settings.import_batch
+        if self.together.creates:
+            async for entries in reading.entries("create", body.create, size):
+                yield partial(self._many, "create", entries, atomic=atomic)
+        else:
+            yield partial(self._each, "create", reading.each("create", body.create, self._create), atomic=atomic)
+        async for entries in reading.entries("upsert", body.upsert, size, self._require_keys):
+            yield partial(self._many, "upsert", entries, atomic=atomic)
+        yield partial(self._each, "update", reading.each("update", body.update, self._update), atomic=atomic)
+        yield partial(self._each, "delete", reading.each("delete", body.delete, self._delete), atomic=atomic)
 
     def _require_keys(self, entries: Sequence[EntryT]) -> None:
         for name in () if self.upserter is None else self.upserter.fields:
@@ -180,7 +113,7 @@ class Bulk(Generic[EntryT, EntityT, IdT]):
                 )
 
     def _create(self, index: int, raw: msgspec.Raw) -> _Write:
-        entry = self._whole(raw)
+        entry = self.reader.whole(bytes(raw))
 
         async def write() -> Result:
             page = await self.manager.create(entry)
@@ -190,12 +123,7 @@ class Bulk(Generic[EntryT, EntityT, IdT]):
         return write
 
     def _update(self, index: int, raw: msgspec.Raw) -> _Write:
-        try:
-            given = _decode_id(raw).id
-        except msgspec.DecodeError:
-            raise InputError(
-                "/id is needed: the id of the record to change", errors=[FieldError("/id", "missing")]
-            ) from None
+        given = id_of(raw)
         id = self._known_id(given)
         patch = self.reader.part(bytes(raw), id=id)
         patch.values.pop(self.manager.dao.id_column, None)
@@ -221,6 +149,12 @@ class Bulk(Generic[EntryT, EntityT, IdT]):
         except NotFoundError:
             raise NotFoundError(f"there is no {self.manager.dao.name} {str(given)[:100]}") from None
 
+    async def _each(
+        self, part: Part, writes: Sequence[tuple[int, _Write]], turn: Turn, *, atomic: bool
+    ) -> list[Result]:
+        async with turn:
+            return [await self._write(part, index, write, atomic=atomic) for index, write in writes]
+
     async def _write(self, part: Part, index: int, write: _Write, *, atomic: bool) -> Result:
         if atomic:
             try:
@@ -235,40 +169,82 @@ class Bulk(Generic[EntryT, EntityT, IdT]):
                 raise
             return refused(part, index, error)
 
-    async def _many(self, part: Part, rows: Sequence[tuple[int, EntryT]], *, atomic: bool) -> list[Result]:
-        """In batches; where the store refuses one, by halves until the bad one is found: it is named, and where each
-        counts for itself the others are written."""
-        size = self.settings.import_batch
-        if len(rows) > size:
-            batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-            return [result for batch in batches for result in await self._many(part, batch, atomic=atomic)]
+    async def _many(self, part: Part, rows: Sequence[tuple[int, EntryT]], turn: Turn, *, atomic: bool) -> list[Result]:
+        """What can be done before it is their turn, and after it, is done while others have theirs."""
         if not rows:
             return []
+        write = self._writing(part, rows)
+        async with turn:
+            tell = await self._tried(part, rows, write, atomic=atomic)
+        await asyncio.sleep(0)
+        return tell()
+
+    async def _tried(self, part: Part, rows: Sequence[tuple[int, EntryT]], write: _WriteAll, *, atomic: bool) -> _Tell:
+        """Together; where the store refuses them, by halves until the bad one is found: it is named, and where each
+        counts for itself the others are written."""
         try:
             async with savepoint():
-                return await (self._created(rows) if part == "create" else self._upserted(rows))
+                return await write()
         except CoffeeError as error:
             if isinstance(error, RetryableError):
                 raise
             if len(rows) == 1:
                 if atomic:
                     raise as_whole(error, placed(error, part, rows[0][0])) from error
-                return [refused(part, rows[0][0], error)]
+                return partial(list, [refused(part, rows[0][0], error)])
             if atomic and part == "upsert":
                 raise
             middle = len(rows) // 2
-            return [
-                *await self._many(part, rows[:middle], atomic=atomic),
-                *await self._many(part, rows[middle:], atomic=atomic),
+            halves = [
+                await self._tried(part, half, self._writing(part, half), atomic=atomic)
+                for half in (rows[:middle], rows[middle:])
             ]
+            return lambda: [result for tell in halves for result in tell()]
 
-    async def _created(self, rows: Sequence[tuple[int, EntryT]]) -> list[Result]:
-        ids = await self.together.create([entry for _, entry in rows])
-        return [Result("create", index, "created", plain_id(id)) for (index, _), id in zip(rows, ids, strict=True)]
+    def _writing(self, part: Part, rows: Sequence[tuple[int, EntryT]]) -> _WriteAll:
+        entries = [entry for _, entry in rows]
+        if part == "create":
+            return partial(self._create_all, rows, self.together.new(entries))
+        return partial(self._upsert_all, rows, entries)
 
-    async def _upserted(self, rows: Sequence[tuple[int, EntryT]]) -> list[Result]:
+    async def _create_all(self, rows: Sequence[tuple[int, EntryT]], new: New[EntryT]) -> _Tell:
+        ids = await self.together.create(new)
+        return lambda: [
+            Result("create", index, "created", id) for (index, _), id in zip(rows, plain_ids(ids), strict=True)
+        ]
+
+    async def _upsert_all(self, rows: Sequence[tuple[int, EntryT]], entries: Sequence[EntryT]) -> _Tell:
         assert self.upserter is not None  # without a natural key `_read` refuses upserts
-        stored = await self.upserter.store([entry for _, entry in rows], with_ids=True)
-        return [
+        stored = await self.upserter.store(entries, with_ids=True)
+        return lambda: [
             Result("upsert", index, one.outcome, plain_id(one.id)) for (index, _), one in zip(rows, stored, strict=True)
         ]
+
+
+class _Storing:
+    """Stores beside what is read, in turn. After a failure nothing more is stored: it waits for what reading says."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self._beside = Beside(most=2)
+        self._turn = Turn()
+        self._failed: CoffeeError | None = None
+
+    async def add(self, store: _Store) -> None:
+        await self._beside.add(partial(self._one, store))
+
+    async def _one(self, store: _Store) -> None:
+        try:
+            self.results += await store(self._turn)
+        except CoffeeError as error:
+            self._failed = self._failed or error
+
+    async def end(self) -> None:
+        await self._beside.end()
+
+    async def stop(self) -> None:
+        await self._beside.stop()
+
+    def raise_failure(self) -> None:
+        if self._failed is not None:
+            raise self._failed

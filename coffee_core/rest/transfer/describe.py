@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from coffee_core.rest.route import Parameter, Route
 from coffee_core.rest.transfer.api import EXPORTED as EXPORT_FORMATS
 from coffee_core.rest.transfer.api import FORMATS
-from coffee_core.rest.transfer.bulk import BulkBody
+from coffee_core.rest.transfer.bulk_body import BulkBody
 from coffee_core.rest.transfer.decode import ENCODINGS
 from coffee_core.rest.transfer.report import ImportAnswer
 from coffee_core.rest.transfer.results import BulkResult

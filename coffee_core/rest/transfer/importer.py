@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Literal, NamedTuple, TypeAlias
 
 from coffee_core.domain.errors import ConflictError, InputError, RuleError, TooLargeError
@@ -12,6 +13,7 @@ from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.persistence.unit_of_work import begin_transaction, savepoint
 from coffee_core.rest.manager import Manager
 from coffee_core.rest.settings import RestSettings
+from coffee_core.rest.transfer.beside import Beside
 from coffee_core.rest.transfer.columns import Columns, Refused
 from coffee_core.rest.transfer.csv_rows import CsvRows
 from coffee_core.rest.transfer.decode import Decoder
@@ -73,7 +75,13 @@ class Importer(Generic[EntryT, EntityT, IdT]):
         if options.dry_run and not undoes:
             raise InputError(f"{self.manager.dao.name} is kept where nothing can be tried out: leave dryRun out")
         work = begin_transaction()
-        storing = _Storing(self._store, report, progress)
+        storing = Beside()
+
+        async def store(rows: list[_Row[EntryT]]) -> None:
+            await self._store(rows, report)
+            if progress is not None:
+                progress(report)
+
         try:
             async with SeenKeys(settings.import_keys_kept) as seen:
                 async for lines, made in self._rows(chunks, options, columns):
@@ -82,10 +90,10 @@ class Importer(Generic[EntryT, EntityT, IdT]):
                         most = settings.import_rows_max
                         raise TooLargeError(f"more than {most} records in one import: split the file")
                     while undoes and len(batch) >= settings.import_batch:
-                        await storing.add(batch[: settings.import_batch])
+                        await storing.add(partial(store, batch[: settings.import_batch]))
                         del batch[: settings.import_batch]
             for start in range(0, len(batch), settings.import_batch):
-                await storing.add(batch[start : start + settings.import_batch])
+                await storing.add(partial(store, batch[start : start + settings.import_batch]))
             await storing.end()
             if options.dry_run and not work.rehearsing:
                 await work.rehearse()
@@ -158,51 +166,6 @@ class Importer(Generic[EntryT, EntityT, IdT]):
         report.created += counts["created"]
         report.updated += counts["updated"]
         report.unchanged += counts["unchanged"]
-
-
-class _Storing(Generic[EntryT]):
-    """One batch is stored while the next is read; never more than one, in their order."""
-
-    def __init__(
-        self,
-        store: Callable[[list[_Row[EntryT]], ImportReport], Awaitable[None]],
-        report: ImportReport,
-        progress: Progress | None,
-    ) -> None:
-        self._store = store
-        self._report = report
-        self._progress = progress
-        self._running: asyncio.Task[None] | None = None
-
-    async def add(self, batch: list[_Row[EntryT]]) -> None:
-        """Begin with `batch` once the one before is stored."""
-        await self.end()
-        self._running = asyncio.create_task(self._one(batch))
-        await asyncio.sleep(0)
-
-    async def _one(self, batch: list[_Row[EntryT]]) -> None:
-        await self._store(batch, self._report)
-        if self._progress is not None:
-            self._progress(self._report)
-
-    async def end(self) -> None:
-        """Wait for what is being stored; its failure is the import's."""
-        running, self._running = self._running, None
-        if running is not None:
-            try:
-                await running
-            except asyncio.CancelledError:
-                self._running = running  # it is the import that was cancelled, perhaps: `stop` sees to it
-                raise
-
-    async def stop(self) -> None:
-        """Nothing more is stored when this returns."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.cancel()
-            await asyncio.wait([running])
-            if not running.cancelled():
-                running.exception()  # seen: the import has failed for another reason
 
 
 _Read: TypeAlias = tuple[Sequence[int], Sequence[EntryT | Refused]]

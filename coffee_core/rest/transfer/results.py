@@ -65,6 +65,11 @@ def plain_id(id: object) -> int | str | None:
     return id if id is None or isinstance(id, int | str) else str(id)
 
 
+def plain_ids(ids: Sequence[object]) -> Sequence[int | str | None]:
+    """All of them are of one kind nearly always."""
+    return ids if set(map(type, ids)) == {int} else [plain_id(id) for id in ids]  # type: ignore[return-value]  # all are
+
+
 def placed(error: CoffeeError, part: Part, index: int) -> list[FieldError]:
     """The mistakes of one record, with their place in the whole body."""
     where = f"/{part}/{index}"

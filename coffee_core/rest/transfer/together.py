@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Generic
+from typing import Generic, NamedTuple
 
 from coffee_core.domain.context import current
 from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.rest.dao import Dao
 from coffee_core.rest.manager import Manager
 from coffee_core.rest.rows import Projection, Rows
+
+
+class New(NamedTuple, Generic[EntryT]):
+    """New records, and their columns."""
+
+    entries: Sequence[EntryT]
+    rows: Sequence[Sequence[object]]
 
 
 class Together(Generic[EntryT, EntityT, IdT]):
@@ -41,17 +48,22 @@ class Together(Generic[EntryT, EntityT, IdT]):
         values = itemgetter(*names)
         return storing.rows(names, [values(vars(entry)) for entry in entries])
 
-    async def create(self, entries: Sequence[EntryT]) -> list[object]:
-        """Store new records; their ids in their order, None where the Entry tells none. Only where it `creates`."""
-        self.require_writable(entries)
+    def new(self, entries: Sequence[EntryT]) -> New[EntryT]:
+        """What `create` takes. Only where it `creates`."""
+        return New(entries, self.rows(entries, self.manager.writable))
+
+    async def create(self, new: New[EntryT]) -> Sequence[object]:
+        """Store new records; their ids in their order, None where the Entry tells none."""
+        self.require_writable(new.entries)
         manager, dao = self.manager, self.manager.dao
         names, id_column = manager.writable, dao.id_column
         built = manager.general or manager.follows
         projection = manager.projection() if built else dao.projection(())
-        found, _ = await dao.many.write(names, self.rows(entries, names), (), projection, scoped=dao.scoped)
+        found, _ = await dao.many.write(names, new.rows, (), projection, scoped=dao.scoped)
         if not built:
-            told = id_column in manager.readable()
-            return [row[projection.id_at] if told else None for row in found.rows]
+            if id_column not in manager.readable():
+                return [None] * len(found.rows)
+            return list(map(itemgetter(projection.id_at), found.rows))
         stored = await manager.entries(found)
         if manager.follows:
             for entry in stored:

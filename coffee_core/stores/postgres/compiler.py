@@ -31,6 +31,7 @@ from coffee_core.rest.dao_provider import (
 )
 from coffee_core.stores.aggregates import check
 from coffee_core.stores.postgres.aggregates import aggregate
+from coffee_core.stores.postgres.lists import Lists, listed_rows, lists_of
 from coffee_core.stores.postgres.many import Arrays, arrays_of, many_rows
 from coffee_core.stores.postgres.text import ordered
 
@@ -69,7 +70,7 @@ JSON_TYPES: dict[JsonKind, tuple[str, Any]] = {
 class Compiled:
     """SQL text and, by position of the statement's parameters, which value of the shape's goes there."""
 
-    __slots__ = ("arrays", "json_at", "order", "sql", "text_at")
+    __slots__ = ("arrays", "json_at", "listed", "lists", "order", "sql", "text_at")
 
     def __init__(self, sql: str, order: tuple[int, ...] | None, binds: Binds, arrays: Arrays | None = None) -> None:
         self.sql = sql
@@ -78,6 +79,10 @@ class Compiled:
         self.text_at = tuple(binds.text_at)
         self.arrays = arrays
         """Of many rows, if they travel as arrays."""
+        self.lists: Lists | None = None
+        """The same, if they can travel as lists."""
+        self.listed = ""
+        """The statement that takes those."""
 
 
 class Compiler:
@@ -109,7 +114,7 @@ class Compiler:
                 where = self._where(shape.where, binds)
                 statement = _sql.delete(self.table).where(where).returning(*self._columns(shape.returning))
             case UpsertShape():
-                return Compiled(self._upsert(shape), None, binds, arrays_of([self._column(c) for c in shape.columns]))
+                return self._many(shape, binds)
             case _:
                 assert_never(shape)
         compiled = statement.compile(dialect=self.dialect)
@@ -291,15 +296,25 @@ class Compiler:
         if "updated_at" in self.table.c:
             values["updated_at"] = func.now()
 
-    def _upsert(self, shape: UpsertShape) -> str:
-        """One statement for any number of rows: see `many_rows`. Written out: SQLAlchemy has no INSERT from such
-        a source."""
+    def _many(self, shape: UpsertShape, binds: Binds) -> Compiled:
+        """One statement for any number of rows, by each way on which they can travel."""
+        columns, ordered_ = self._columns(shape.columns), not shape.key
+        arrays, lists = arrays_of(columns), lists_of(columns)
+        compiled = Compiled(
+            self._upsert(shape, many_rows(columns, self.dialect, ordered=ordered_)), None, binds, arrays
+        )
+        if lists is not None:
+            compiled.lists = lists
+            compiled.listed = self._upsert(shape, listed_rows(columns, lists.kinds, self.dialect, ordered=ordered_))
+        return compiled
+
+    def _upsert(self, shape: UpsertShape, source: str) -> str:
+        """Written out: SQLAlchemy has no INSERT from such a source."""
         quote = self.dialect.identifier_preparer
         q = quote.quote
         table = quote.format_table(self.table)
         names = ", ".join(q(c) for c in shape.columns)
         returning = "".join(f"t.{q(c)}, " for c in shape.returning)
-        source = many_rows([self._column(c) for c in shape.columns], self.dialect, ordered=not shape.key)
         sql = f"INSERT INTO {table} AS t ({names}) {source}"
         if shape.key:
             fixed = {*shape.key, "created_by", "partner_id", "version", "created_at", "updated_at"}

@@ -30,7 +30,7 @@ from coffee_core.rest.dao_provider import (
     UpsertShape,
 )
 from coffee_core.stores.model import answered
-from coffee_core.stores.postgres.compiler import Compiler, like_patterns
+from coffee_core.stores.postgres.compiler import Binds, Compiled, Compiler, like_patterns
 from coffee_core.stores.postgres.copying import Copied, blocks_of, copied
 from coffee_core.stores.postgres.many import to_json
 
@@ -47,20 +47,28 @@ class PostgresPlan(StatementPlan[EntityT]):
     """A compiled statement: prepared once on each connection."""
 
     __slots__ = (
-        "_compiler", "_copied", "arrays", "as_given", "estimated", "json_at", "many", "order", "sql", "text_at",
+        "_compiler", "_copied", "arrays", "as_given", "estimated", "json_at", "listed", "lists", "many",
+        "order", "sql", "text_at",
     )  # fmt: skip
 
-    def __init__(self, shape: Shape, columns: tuple[str, ...], compiler: Compiler) -> None:
+    def __init__(
+        self, shape: Shape, columns: tuple[str, ...], compiler: Compiler, compiled: Compiled | None = None
+    ) -> None:
         super().__init__(shape, columns)
         self._compiler = compiler
         self._copied: Copied | Literal["unknown"] | None = "unknown"
-        compiled = compiler.compile(shape)
+        self.many = isinstance(shape, UpsertShape) and compiled is None
+        compiled = compiled or compiler.compile(shape)
         self.sql = compiled.sql
         self.order = compiled.order
         self.json_at = compiled.json_at
         self.text_at = compiled.text_at
         self.arrays = compiled.arrays
-        self.many = isinstance(shape, UpsertShape)
+        self.lists = compiled.lists
+        self.listed: PostgresPlan[EntityT] | None = None
+        """Of many rows, the statement that takes them as lists."""
+        if self.lists is not None:
+            self.listed = PostgresPlan(shape, columns, compiler, Compiled(compiled.listed, None, Binds()))
         self.as_given = not (self.many or self.json_at or self.text_at) and self.order is None
         """Whether the values are the statement's parameters as they come."""
         self.estimated = isinstance(shape, CountShape) and shape.estimated
@@ -72,6 +80,13 @@ class PostgresPlan(StatementPlan[EntityT]):
         if self._copied == "unknown":
             self._copied = copied(self._compiler, cast("SelectShape", self.shape))
         return self._copied
+
+    def way(self, values: Sequence[object]) -> tuple[PostgresPlan[EntityT], Sequence[object]]:
+        """The statement for just these many rows, and what it takes."""
+        if self.lists is None or self.listed is None:
+            return self, values
+        lists = self.lists.of(cast("Sequence[Sequence[object]]", values))
+        return (self, values) if lists is None else (self.listed, lists)
 
     def arguments(self, values: Sequence[object]) -> Sequence[object]:
         """The statement's parameters, in its order."""
@@ -129,15 +144,18 @@ class PostgresDaoProvider(DaoProvider[EntityT, IdT]):
     async def run(self, plan: StatementPlan[EntityT], values: Sequence[object]) -> Sequence[Row]:
         """In the current unit of work's transaction, or alone."""
         statement: PostgresPlan[EntityT] = plan  # type: ignore[assignment]  # made by `plan` above; a cast is a call
+        given = values
+        if statement.many:
+            statement, given = statement.way(values)
         context = CURRENT.get(None)
         work = None if context is None else context.work
         if work is not None and work.transactional:  # type: ignore[attr-defined]  # the one Work there is: UnitOfWork
-            return await self._run_within(cast("UnitOfWork", work), statement, values)
+            return await self._run_within(cast("UnitOfWork", work), statement, given)
         pool = self._pool
         connection = pool.ready() or await pool.take()
         try:
             prepared = connection.statements.get(statement) or await self._prepare(connection, statement)
-            arguments = values if statement.as_given else statement.arguments(values)
+            arguments = given if statement.as_given else statement.arguments(given)
             rows: Sequence[Row] = await prepared.run(arguments, "", 0, False, None)
         except asyncpg.InvalidCachedStatementError as error:  # refused before it ran
             connection.translated(error)
