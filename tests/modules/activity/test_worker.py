@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from pydantic import SecretStr
 from coffee_core.domain.context import RequestContext
 from coffee_core.domain.event import Delivery
 from coffee_core.domain.plan import Plan
+from coffee_core.embedded.fresh_database import fresh_database
+from coffee_core.embedded.servers import Servers
 from coffee_core.messaging.brokers.by_url import make_broker
 from coffee_core.messaging.events import EventBus
 from coffee_core.messaging.outbox import Outbox
@@ -24,9 +27,17 @@ from coffee_core.persistence.settings import DatabaseSettings
 from coffee_core.persistence.unit_of_work import acting_as
 from coffee_core.testing.broker import until
 from modules.profile_collection.events import CollectionActivity
+from tests.servers import url_of
 
 ROOT = Path(__file__).parents[3]
 PARTNER = 424_242
+
+
+@pytest.fixture(scope="module")
+async def database_url(servers: Servers) -> AsyncIterator[str]:
+    """Of its own: all migrations are run on it, and others have made tables of some in the session's."""
+    async with fresh_database(await url_of("COFFEE_TEST_DATABASE_URL", servers, "postgres")) as url:
+        yield url
 
 
 def environment(database_url: str, broker_url: str) -> dict[str, str]:
