@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr
-from sqlalchemy import BigInteger, MetaData, Text
+from sqlalchemy import BigInteger, MetaData, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -53,6 +53,7 @@ class HiddenEntity(Entity):
 
 class PersonEntity(Identified, Tenanted, Versioned, SoftDeleted, HiddenEntity):
     __tablename__ = "person"
+    __table_args__ = (UniqueConstraint("partner_id", "handle"),)
 
     handle: Mapped[str] = mapped_column(Text)
     followers: Mapped[int | None] = mapped_column(BigInteger)
