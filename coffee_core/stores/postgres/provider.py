@@ -161,6 +161,9 @@ class PostgresDaoProvider(DaoProvider[EntityT, IdT]):
             connection.translated(error)
             pool.give(connection)
             return await self.run(plan, values)
+        except asyncpg.DataError as error:  # of the driver's own: the server has parsed, and waits for the values
+            pool.mend(connection)
+            raise translate(error) from error
         except _DRIVER_ERRORS as error:
             pool.give(connection)
             raise translate(error) from error
@@ -168,11 +171,8 @@ class PostgresDaoProvider(DaoProvider[EntityT, IdT]):
             connection.retire()
             pool.give(connection)
             raise
-        except asyncio.CancelledError:
-            pool.mend(connection)
-            raise
         except BaseException:
-            pool.give(connection)
+            pool.mend(connection)
             raise
         pool.pass_on(connection)
         return _estimate(rows) if statement.estimated else rows

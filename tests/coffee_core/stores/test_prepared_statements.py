@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,13 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from coffee_core.domain.context import RequestContext
 from coffee_core.domain.entity import Entity
-from coffee_core.domain.errors import UnavailableError
+from coffee_core.domain.errors import CoffeeError, UnavailableError
 from coffee_core.domain.search import FilterType
 from coffee_core.persistence.settings import DatabaseSettings
 from coffee_core.persistence.unit_of_work import acting_as, begin_transaction
 from coffee_core.rest.dao_provider import ConditionShape, SelectShape
 from coffee_core.stores.postgres.provider import PostgresDaoProvider
 from coffee_core.stores.postgres.store import PostgresStore
+from tests.coffee_core.rest.sample import connection
 
 BY_ID = SelectShape(("id", "label"), ConditionShape(FilterType.EQ, "id"))
 
@@ -124,3 +126,15 @@ async def test_a_table_that_changes_under_a_transaction_fails_it_and_not_the_nex
     with pytest.raises(UnavailableError, match="try again"):
         await in_a_transaction()
     assert await in_a_transaction() == [(1, 7)]
+
+
+async def test_a_value_that_the_driver_refuses_leaves_nothing_locked(
+    widgets: PostgresDaoProvider[Widget, int], database_url: str
+) -> None:
+    """The server has parsed the statement by then, and waits for the rest of it with the table in its hands."""
+    with pytest.raises(CoffeeError):
+        await widgets.run(widgets.plan(BY_ID), [2**70])
+    async with connection(database_url) as other, asyncio.timeout(10):
+        while await other.fetchval("SELECT count(*) FROM pg_locks WHERE relation = 'coffee_prepared.widget'::regclass"):
+            await asyncio.sleep(0.01)
+    assert [tuple(row) for row in await widgets.run(widgets.plan(BY_ID), [1])] == [(1, "7")]
