@@ -97,7 +97,7 @@ _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 
 
 def read_request_head(
-    block: bytes, lines: HeaderLines, *, max_line: int, max_headers: int, memory: HeadMemory | None = None
+    block: bytes, lines: HeaderLines, *, max_line: int, max_headers: int, memory: HeadMemory[KnownHeaders] | None = None
 ) -> RequestHead:
     """`block` is a head with the empty line that ends it. What is ambiguous, or not served, is a `WireError`."""
     line = _REQUEST_LINE(block)
@@ -139,8 +139,8 @@ def read_request_head(
         raise WireError(400, "the header host is not a host and port")
     if not old and _says_no_more(special):
         _frames_nothing(head)
-        if rest and memory is not None:
-            head.known = memory.meet(rest, headers, special, host)
+        if rest and memory is not None and memory.again(rest):
+            head.known = memory.keep(rest, KnownHeaders(headers, special, host))
         return head
     head.chunked, length = _framing(special, old, 400)
     head.length = length or 0
@@ -172,8 +172,29 @@ def check_part_of_head(data: bytes, *, max_line: int, max_head: int) -> None:
         raise WireError(400, "a line of the head does not end in CR LF")
 
 
-def read_response_head(block: bytes, lines: AnswerLines, *, max_headers: int, head_request: bool) -> ResponseHead:
-    """The same for an upstream's answer, final or interim; what is ambiguous is a `WireError` 502."""
+def read_response_head(
+    block: bytes,
+    lines: AnswerLines,
+    *,
+    max_headers: int,
+    head_request: bool,
+    memory: HeadMemory[ResponseHead] | None = None,
+) -> ResponseHead:
+    """The same for an upstream's answer, final or interim; what is ambiguous is a `WireError` 502.
+
+    With `memory` the same bytes are the same head, which nobody may change; none of those sets a cookie.
+    """
+    if memory is None or head_request:
+        return _response_head(block, lines, max_headers, head_request=head_request)
+    head = memory.known.get(block)
+    if head is None:
+        head = _response_head(block, lines, max_headers, head_request=False)
+        if memory.again(block) and not any(line[0] == b"set-cookie" for line in head.lines):
+            memory.keep(block, head)
+    return head
+
+
+def _response_head(block: bytes, lines: AnswerLines, max_headers: int, *, head_request: bool) -> ResponseHead:
     texts = block[:-4].split(b"\r\n")
     first = texts[0]
     status, old = lines.statuses.get(first) or _status(first, lines)

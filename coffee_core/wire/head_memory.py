@@ -1,8 +1,11 @@
-"""Whole blocks of header lines that were read before: a program sends the same lines with every request."""
+"""Whole blocks of header lines that were read before: a program sends the same lines with every request, and what is asked
+for often is answered with the same ones."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+Read = TypeVar("Read")
 
 MET: Final = 8192
 """Blocks of which it is remembered that they were met once; when there are so many all of that is forgotten."""
@@ -26,11 +29,11 @@ class KnownHeaders:
         """What a reader further in has made of these headers: it depends on them alone, and is made once."""
 
 
-class HeadMemory:
-    """Blocks that were met at least twice, by their bytes.
+class HeadMemory(Generic[Read]):
+    """What blocks say that were met at least twice, by their bytes.
 
     Bounded: `most` blocks of up to `LARGEST` bytes; when there are so many all are forgotten, and `forget` is called
-    every now and then: a block may hold a token. Requests that differ in one header each time (a trace, a digest) cost
+    every now and then: a block may hold a token. Messages that differ in one header each time (a trace, a digest) cost
     a look-up and never take room.
     """
 
@@ -39,26 +42,28 @@ class HeadMemory:
     def __init__(self, most: int) -> None:
         self._most = most
         self._met: set[int] = set()
-        self.known: dict[bytes, KnownHeaders] = {}
-        """By the bytes after the request line, the empty line included; look here before `meet`."""
+        self.known: dict[bytes, Read] = {}
+        """By the bytes, the empty line included; look here before `again`."""
 
-    def meet(
-        self, block: bytes, headers: list[tuple[bytes, bytes]], special: dict[bytes, bytes], host: bytes
-    ) -> KnownHeaders | None:
-        """A block that is not known: from the second time on it is."""
+    def again(self, block: bytes) -> bool:
+        """Whether a block that is not known was met before, and is to be kept."""
         if len(block) > LARGEST:
-            return None
+            return False
         mark = hash(block)
-        if mark not in self._met:
-            if len(self._met) >= MET:
-                self._met.clear()
-            self._met.add(mark)
-            return None
+        if mark in self._met:
+            return True
+        if len(self._met) >= MET:
+            self._met.clear()
+        self._met.add(mark)
+        return False
+
+    def keep(self, block: bytes, read: Read) -> Read:
+        """From now on it is known."""
         if len(self.known) >= self._most:
             self.known.clear()
-        known = self.known[block] = KnownHeaders(headers, special, host)
-        return known
+        self.known[block] = read
+        return read
 
     def forget(self) -> None:
-        """All of them; who is still there is known again after two requests."""
+        """All of them; what still comes is known again after two messages."""
         self.known.clear()

@@ -11,6 +11,8 @@ from typing import Final
 from coffee_core.resilience.breaker import Clock
 from coffee_core.wire.answer_lines import AnswerLines
 from coffee_core.wire.errors import WireError
+from coffee_core.wire.head import ResponseHead
+from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.outbox import Outbox
 from gateway.data_plane.answer_head import DROPPED
 from gateway.data_plane.settings import DataPlaneSettings
@@ -30,6 +32,7 @@ class Pool:
         self.outbox = outbox or Outbox()
         """For what is written to its connections."""
         self.lines = AnswerLines(settings.header_lines, DROPPED)
+        self.heads: HeadMemory[ResponseHead] | None = HeadMemory(settings.known_heads) if settings.known_heads else None
         self.idle: list[UpstreamConnection] = []
         """The one used last is taken first: it is the least likely to have been closed."""
         self.open = 0

@@ -227,6 +227,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self.pool.lines,
                 max_headers=settings.max_headers,
                 head_request=asker.head_request,
+                memory=self.pool.heads,
             )
             data = data[end + 4 :]
             if head.status >= 200:

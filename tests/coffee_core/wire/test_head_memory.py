@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import RequestHead, read_request_head
-from coffee_core.wire.head_memory import LARGEST, HeadMemory
+from coffee_core.wire.head_memory import LARGEST, HeadMemory, KnownHeaders
 from coffee_core.wire.header_lines import HeaderLines
 from tests.coffee_core.wire.test_second_opinion import LINES, METHODS, SPACES, TARGETS, VERSIONS, whole
 
@@ -30,7 +30,7 @@ HEADS = st.lists(
 )
 
 
-def read(block: bytes, memory: HeadMemory | None) -> list[object] | tuple[int, str]:
+def read(block: bytes, memory: HeadMemory[KnownHeaders] | None) -> list[object] | tuple[int, str]:
     try:
         head = read_request_head(block, HeaderLines(4), max_line=100, max_headers=10, memory=memory)
     except WireError as error:
@@ -41,19 +41,19 @@ def read(block: bytes, memory: HeadMemory | None) -> list[object] | tuple[int, s
 @settings(max_examples=1500, deadline=None)
 @given(HEADS)
 def test_memory_changes_no_reading(sent: list[bytes]) -> None:
-    memory = HeadMemory(3)
+    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
     for head in sent * 3:
         block = whole(head)
         if block is not None:
             assert read(block, memory) == read(block, None)
 
 
-def known(block: bytes, memory: HeadMemory) -> bool:
+def known(block: bytes, memory: HeadMemory[KnownHeaders]) -> bool:
     return read_request_head(block, HeaderLines(4), max_line=100, max_headers=100, memory=memory).known is not None
 
 
 def test_the_second_time_is_remembered_and_the_first_takes_no_room() -> None:
-    memory = HeadMemory(3)
+    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
     block = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
     assert not known(block, memory)
     assert not memory.known
@@ -63,7 +63,7 @@ def test_the_second_time_is_remembered_and_the_first_takes_no_room() -> None:
 
 
 def test_what_frames_a_body_upgrades_or_closes_is_read_each_time() -> None:
-    memory = HeadMemory(3)
+    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
     for line in (b"content-length: 5", b"transfer-encoding: chunked", b"connection: close", b"expect: 100-continue"):
         block = b"POST / HTTP/1.1\r\nhost: a\r\n%b\r\n\r\n" % line
         assert not any(known(block, memory) for _ in range(3))
@@ -71,7 +71,7 @@ def test_what_frames_a_body_upgrades_or_closes_is_read_each_time() -> None:
 
 
 def test_memory_is_bounded_in_number_and_size_and_forgets_when_told() -> None:
-    memory = HeadMemory(3)
+    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
     for number in range(50):
         block = b"GET / HTTP/1.1\r\nhost: a\r\nx: %d\r\n\r\n" % number
         assert [known(block, memory) for _ in range(2)] == [False, True]
