@@ -234,7 +234,11 @@ class Connection(asyncio.Protocol):
             self._partial = b""
         self.advancing = True
         try:
-            self._advance(data)
+            while data:
+                if self.phase >= BUSY:
+                    self._early(data)
+                    break
+                data = self._take_body(data) if self.phase == BODY else self._take_head(data)
         except WireError as error:
             self.refuse(error)
         except Exception:  # a fault of ours must end this connection, never the loop
@@ -292,33 +296,26 @@ class Connection(asyncio.Protocol):
 
     # Reading
 
-    def _advance(self, data: bytes) -> None:
-        while data:
-            if self.phase >= BUSY:
-                self._early(data)
-                return
-            data = self._take_body(data) if self.phase == BODY else self._take_head(data)
-
     def _take_head(self, data: bytes) -> bytes:
-        settings = self.settings
-        end = data.find(b"\r\n\r\n", self._parsed)
-        if end < 0 or end + 4 > settings.max_head:
+        settings, front = self.settings, self.front
+        end = data.find(b"\r\n\r\n", self._parsed) + 4
+        if end < 4 or end > settings.max_head:
             self._wait_for_head(data)
             return b""
-        end += 4
         self._parsed = 0
-        self.since = self.front.now
+        self.since = front.now
+        whole = end == len(data)
         self.head = head = read_request_head(
-            data if end == len(data) else data[:end],
-            self.front.lines,
+            data if whole else data[:end],
+            front.lines,
             max_line=settings.max_request_line,
             max_headers=settings.max_headers,
-            memory=self.front.heads,
+            memory=front.heads,
         )
-        if head.length > settings.max_body:
-            raise WireError(413, f"the body has more than {settings.max_body} bytes")
         self._discarding = False
         if head.length or head.chunked:
+            if head.length > settings.max_body:
+                raise WireError(413, f"the body has more than {settings.max_body} bytes")
             self.phase = BODY
             self._left = head.length
             self.seen = 0
@@ -327,7 +324,7 @@ class Connection(asyncio.Protocol):
         else:
             self.phase = BUSY
         self.request_received(head)
-        return data[end:]
+        return b"" if whole else data[end:]
 
     def _wait_for_head(self, data: bytes) -> None:
         check_part_of_head(data, max_line=self.settings.max_request_line, max_head=self.settings.max_head)

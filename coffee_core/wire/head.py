@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from msgspec import Struct
+
 from coffee_core.wire.answer_lines import FRAMING, AnswerLine, AnswerLines
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head_memory import HeadMemory, KnownHeaders
@@ -26,11 +28,13 @@ _AUTHORITY: Final = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*+").fullmatc
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) ([!-~]++) HTTP/1\.([01])\r\n").match
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*+)?").fullmatch
 
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+
 _LISTS: Final = frozenset((b"connection", b"upgrade"))
 """Of the others that frame a message a second line is an attack or a mistake."""
 
 
-class RequestHead:
+class RequestHead(Struct, eq=False, gc=False):
     """What a request says before its body.
 
     `target` is in origin form, not yet normalised. The body has `length` bytes, or, if `chunked`, ends itself.
@@ -39,36 +43,19 @@ class RequestHead:
     before: `headers` and `special` are then shared with other requests.
     """
 
-    __slots__ = (
-        "chunked",
-        "connection",
-        "expects_continue",
-        "headers",
-        "host",
-        "http10",
-        "keep_alive",
-        "known",
-        "length",
-        "method",
-        "special",
-        "target",
-        "upgrade",
-    )
-
-    headers: list[tuple[bytes, bytes]]
-    special: dict[bytes, bytes]
-
     method: bytes
     target: bytes
+    headers: list[tuple[bytes, bytes]]
+    special: dict[bytes, bytes]
     host: bytes
-    http10: bool
-    length: int
-    chunked: bool
-    keep_alive: bool
-    expects_continue: bool
-    connection: frozenset[bytes]
-    upgrade: bytes
-    known: KnownHeaders | None
+    known: KnownHeaders | None = None
+    http10: bool = False
+    length: int = 0
+    chunked: bool = False
+    keep_alive: bool = True
+    expects_continue: bool = False
+    connection: frozenset[bytes] = _NO_OPTIONS
+    upgrade: bytes = b""
 
 
 class ResponseHead:
@@ -93,9 +80,6 @@ class ResponseHead:
         return [line[:2] for line in self.lines]
 
 
-_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
-
-
 def read_request_head(
     block: bytes, lines: HeaderLines, *, max_line: int, max_headers: int, memory: HeadMemory[KnownHeaders] | None = None
 ) -> RequestHead:
@@ -110,38 +94,34 @@ def read_request_head(
     if method not in METHODS:
         raise WireError(501, "this method is not served here")
     old = minor == b"0"
-    head = RequestHead()
-    head.method = method
-    head.http10 = old
-    head.known = None
     if memory is not None and not old:
         rest = block[start:]
         known = memory.known.get(rest)
         if known is not None:
-            head.headers, head.special, head.host = known.headers, known.special, known.host
-            head.target = target if target[0] == 0x2F else _origin_form(target, known.host)
-            head.known = known
-            _frames_nothing(head)
-            return head
+            if target[0] != 0x2F:
+                target = _origin_form(target, known.host)
+            return RequestHead(method, target, known.headers, known.special, known.host, known)
     else:
         rest = b""
     known_line, read = lines.known.get, lines.read
     text = block[start:-4]
-    head.headers = headers = [known_line(line) or read(line) for line in text.split(b"\r\n")] if text else []
-    head.special = special = _special(headers)
-    head.host = host = special.get(b"host", b"")
-    head.target = target if target[0] == 0x2F else _origin_form(target, host)
+    headers = [known_line(line) or read(line) for line in text.split(b"\r\n")] if text else []
+    special = _special(headers)
+    host = special.get(b"host", b"")
+    if target[0] != 0x2F:
+        target = _origin_form(target, host)
     if len(headers) > max_headers:
         raise WireError(431, f"there are more than {max_headers} header lines")
     if not host and not old:
         raise WireError(400, "an HTTP/1.1 request names its host")
     if _AUTHORITY(host) is None:
         raise WireError(400, "the header host is not a host and port")
+    head = RequestHead(method, target, headers, special, host)
     if not old and _says_no_more(special):
-        _frames_nothing(head)
         if rest and memory is not None and memory.again(rest):
             head.known = memory.keep(rest, KnownHeaders(headers, special, host))
         return head
+    head.http10 = old
     head.chunked, length = _framing(special, old, 400)
     head.length = length or 0
     head.connection = connection = _options(special)
@@ -154,12 +134,6 @@ def read_request_head(
 def _says_no_more(special: dict[bytes, bytes]) -> bool:
     """Whether there is nothing beside the one header that is known to be there, but that the connection stays."""
     return len(special) == 1 or (len(special) == 2 and special.get(b"connection") == b"keep-alive")
-
-
-def _frames_nothing(head: RequestHead) -> None:
-    """No body, no upgrade, and the connection stays: most requests."""
-    head.chunked, head.length, head.connection = False, 0, _NO_OPTIONS
-    head.keep_alive, head.upgrade, head.expects_continue = True, b"", False
 
 
 def check_part_of_head(data: bytes, *, max_line: int, max_head: int) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable
+from functools import partial
 
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.domain.errors import UnavailableError
@@ -54,6 +55,7 @@ class VerdictCore:
         self._reader = HeaderReader()
         self._refusals = Refusals(parts.cors)
         self._routes = parts.routes
+        self._known_paths = parts.routes.known.get
         self._addresses = parts.limits.addresses
         self._rules = parts.rules if parts.rules.any else None
         self._partners = parts.limits.partners
@@ -111,11 +113,12 @@ class VerdictCore:
     # read, route, origin, address
 
     def _route(self, x: Exchange) -> Decision | None:
-        sent, _, query = x.head.target.partition(b"?")
+        head = x.head
+        sent, _, query = head.target.partition(b"?")
         try:
             if query:
                 check_query(query)
-            route, path = self._routes.route(x.head.method, sent)
+            route, path = self._known_paths((head.method, sent)) or self._routes.route(head.method, sent)
         except WireError as error:
             return self._refuse(x, 400, error.detail)
         if isinstance(route, NoRoute):
@@ -252,19 +255,27 @@ class VerdictCore:
             return Local(x.request_id, route.name, plan=grant.plan.name.encode())
         if route.limited:
             if route.limits:
-                return self._admission.known(
-                    x, record.claims, grant.plan, lambda: self._forwarder.known(x, record, session, plan, grant)
-                )
+                return self._admit(x, record, session, plan, grant)
             meter = self._partners[grant.plan]
             left = meter.take(record.claims.partner_id, x.now)
             if left < 0:
                 if left == ASK:
-                    return self._admission.known(
-                        x, record.claims, grant.plan, lambda: self._forwarder.known(x, record, session, plan, grant)
-                    )
+                    return self._admit(x, record, session, plan, grant)
                 return self._too_many(x, meter, -left)
             x.answer += meter.lines(left)
         return self._forwarder.known(x, record, session, plan, grant)
+
+    def _admit(  # noqa: PLR0917 - as `_settle`
+        self,
+        x: Exchange,
+        record: TokenRecord,
+        session: CachedEntry[Session],
+        plan: CachedEntry[Grant],
+        grant: Grant,
+    ) -> Decision | Awaitable[Decision]:
+        """Where several limits count, or the ledger has to be asked."""
+        forward = partial(self._forwarder.known, x, record, session, plan, grant)
+        return self._admission.known(x, record.claims, grant.plan, forward)
 
     def _agree(self, record: TokenRecord, session: CachedEntry[Session]) -> bool:
         """Whether token and session speak of the same caller, and the session has not ended."""
@@ -283,7 +294,7 @@ class VerdictCore:
         if route.access is OPTIONAL and by_browser and self._foreign(x):
             return self._forged(x)  # a foreign page must neither end a session nor begin one
         if route.limits:
-            return self._admission.anonymous(x, lambda: self._forwarder.anonymous(x))
+            return self._admission.anonymous(x, partial(self._forwarder.anonymous, x))
         return self._forwarder.anonymous(x)
 
     def _foreign(self, x: Exchange) -> bool:

@@ -15,9 +15,11 @@ from gateway.verdict.parts import Parts
 from gateway.verdict.plan import Grant
 from gateway.verdict.session import Session
 
-PLAIN: Final = b"%b%b" + LINES.replace(b"traceparent: %b", b"traceparent: 00-%b-%b-00") + b"%b"
-"""What the upstream gets where only the connection is believed: the lines that pass, those of the identity, those of
-forwarding with a new trace (see `traceparent`), and the request's id."""
+START: Final = b"%b%b" + LINES.removesuffix(b"%b\r\n")
+"""What the upstream gets where only the connection is believed, up to the trace: the lines that pass, those of the
+identity, and those of forwarding."""
+PLAIN: Final = b"%b00-%b-%b-00\r\n%b"
+"""The rest: a new trace (see `traceparent`) and the request's id."""
 
 
 class Forwarder:
@@ -68,23 +70,36 @@ class Forwarder:
 
     def _forward(self, x: Exchange, said: bytes, who: tuple[bytes, bytes, bytes]) -> Forward:
         head, read, route = x.head, x.read, x.route
-        passing = read.passing
-        if read.cookies or (read.authorizations and route.upstream in self._credentials_for):
-            passing += self._credentials(x)
         request_id = x.request_id
         named = b"x-bb-requestid: %b\r\n" % request_id
         if x.trusted is None:
             digits = request_id.replace(b"-", b"")
-            lines = PLAIN % (
-                passing, said, head.peer.encode(), head.scheme, read.host, digits, digits[16:], named
-            )  # fmt: skip
+            lines = PLAIN % (self._start(x, said), digits, digits[16:], named)
         else:
             sent = Sent(head.peer.encode(), head.scheme, read.host, traceparent(request_id))
-            lines = b"%b%b%b%b" % (passing, said, lines_trusted(sent, x.trusted, read.forwarding), named)
+            lines = b"%b%b%b%b" % (self._passing(x), said, lines_trusted(sent, x.trusted, read.forwarding), named)
         partner, plan, uid = who
         return Forward(
             route.upstream, x.target, lines, named + x.answer, request_id, route.name, partner, plan, uid, route.timeout
         )
+
+    def _start(self, x: Exchange, said: bytes) -> bytes:
+        """Where the headers came before, so has this, most likely. What is `said` tells upstreams apart; where nothing
+        is, there must be no credentials, which one may get and another not."""
+        head, read = x.head, x.read
+        if read.said is said and read.start and read.peer == head.peer:
+            return read.start
+        start = START % (self._passing(x), said, head.peer.encode(), head.scheme, read.host)
+        if head.known is not None and (said or not (read.cookies or read.authorizations)):
+            read.said, read.peer, read.start = said, head.peer, start
+        return start
+
+    def _passing(self, x: Exchange) -> bytes:
+        """The caller's own lines."""
+        read = x.read
+        if read.cookies or (read.authorizations and x.route.upstream in self._credentials_for):
+            return read.passing + self._credentials(x)
+        return read.passing
 
     def _credentials(self, x: Exchange) -> bytes:
         """The lines of those that pass: cookies but for the session's; that one, and Authorization, for those upstreams

@@ -52,7 +52,10 @@ class ReadHead:
         "host",
         "noted",
         "passing",
+        "peer",
         "request_id",
+        "said",
+        "start",
     )
 
     def __init__(self) -> None:
@@ -70,6 +73,10 @@ class ReadHead:
         """What a proxy may have said: lists are joined, of the rest the last counts."""
         self.noted: dict[bytes, bytes] = NOTHING
         """Headers that CORS, CSRF and upgrades look at; empty for most programs."""
+        self.said = self.start = b""
+        self.peer = ""
+        """Of the last request with these headers: what was said about its caller, its peer, and the beginning of its
+        forward head that was made of both and the lines that pass."""
 
 
 class HeaderReader:

@@ -153,18 +153,19 @@ class RouteTable:
                 if _first(route.pattern.encode()) in ((first, general) if own else (first,))
             )
         self._services = [route for route in self.routes if _first(route.pattern.encode()) == general]
-        self._met: dict[tuple[bytes, bytes], Found] = {}
+        self.known: dict[tuple[bytes, bytes], Found] = {}
+        """By method and path as it was sent; look here before `route`."""
 
     def route(self, method: bytes, path: bytes) -> Found:
         """The route of a path as it was sent; `WireError` 400 for one that has no single meaning. Remembered: programs
         ask for the same resources."""
-        found = self._met.get((method, path))
+        found = self.known.get((method, path))
         if found is None:
             found = self.find(method, canonical_path(path))
             if len(path) <= LONGEST:
-                if len(self._met) >= PATHS:
-                    self._met.clear()
-                self._met[method, path] = found
+                if len(self.known) >= PATHS:
+                    self.known.clear()
+                self.known[method, path] = found
         return found
 
     def find(self, method: bytes, path: bytes) -> Found:
