@@ -140,10 +140,13 @@ class Connection(asyncio.Protocol):
         elif self.phase == BODY:
             self._discarding = True
             self.resume()
-        elif self.writable:
+        elif not self.writable:
+            self._behind = True
+        elif self._held or self.eof:
             self._next()
         else:
-            self._behind = True
+            self.phase = IDLE
+            self.since = self.front.now
 
     def cut(self) -> None:
         """Break off an answer in the middle, by a reset: no client can take it for complete."""

@@ -156,14 +156,12 @@ def read_response_head(
 ) -> ResponseHead:
     """The same for an upstream's answer, final or interim; what is ambiguous is a `WireError` 502.
 
-    With `memory` the same bytes are the same head, which nobody may change; none of those sets a cookie.
+    `memory` gets what comes again, for who looks there before; nobody may change it. It gets no answer to HEAD, which
+    has another meaning, and none that sets a cookie.
     """
-    if memory is None or head_request:
-        return _response_head(block, lines, max_headers, head_request=head_request)
-    head = memory.known.get(block)
-    if head is None:
-        head = _response_head(block, lines, max_headers, head_request=False)
-        if memory.again(block) and not any(line[0] == b"set-cookie" for line in head.lines):
+    head = _response_head(block, lines, max_headers, head_request=head_request)
+    if memory is not None and not head_request and memory.again(block):
+        if not any(line[0] == b"set-cookie" for line in head.lines):
             memory.keep(block, head)
     return head
 

@@ -59,10 +59,12 @@ class GatheringTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Of the transport."""
+        if data.__class__ is not bytes:
+            data = bytes(data)
         if self.pending or len(data) > SMALL:
-            self._write_more(bytes(data))
+            self._write_more(data)
         else:
-            self.pending = bytes(data)
+            self.pending = data
             outbox = self._outbox
             if not outbox.waiting:
                 outbox.schedule(outbox.flush)

@@ -54,6 +54,8 @@ class AccessLog:
         self._queue: SimpleQueue[bytes] = SimpleQueue()
         self._queued = 0
         self._written = 0  # of the thread alone
+        self._epoch = time.time() - clock()
+        """What the clock of requests lacks to the time of day; looked at whenever lines are handed over."""
         self._millisecond = 0
         self._second = 0
         self._to_the_second = b""
@@ -62,7 +64,8 @@ class AccessLog:
 
     def request(self, client: GatewayConnection, status: int, ending: bytes) -> float:
         """One request that has ended; how long it took, in seconds."""
-        seconds = clock() - client.began
+        now = clock()
+        seconds = now - client.began
         if not self._enabled:
             return seconds
         share = b""
@@ -74,6 +77,8 @@ class AccessLog:
             share = self._kept_of
         decision = client.decision
         head = client.head
+        millisecond = int((now + self._epoch) * 1000)
+        stamp = self._stamp if millisecond == self._millisecond else self._stamped(millisecond)
         us = int(seconds * 1_000_000)
         ms = us // 1000
         if isinstance(decision, Forward):
@@ -84,7 +89,7 @@ class AccessLog:
                 waited_ms = waited // 1000
             # partition, not escape: a canonical target has nothing in it that would need one
             line = _FORWARDED % (
-                self._now(),
+                stamp,
                 decision.request_id,
                 head.method,
                 decision.target.partition(b"?")[0],
@@ -104,7 +109,7 @@ class AccessLog:
             )
         else:
             line = _OWN % (
-                self._now(),
+                stamp,
                 b"" if decision is None else decision.request_id,
                 head.method,
                 _escaped(head.target.partition(b"?")[0]),
@@ -124,10 +129,11 @@ class AccessLog:
         """Bytes that were no request."""
         if self._enabled:
             line = b'{"time":"%b","route":"unread","status":%d,"peer":"%b"}\n'
-            self.write(line % (self._now(), status, client.peer.encode()))
+            self.write(line % (self._stamped(int(time.time() * 1000)), status, client.peer.encode()))
 
     def flush(self) -> None:
         """Hand over what has gathered."""
+        self._epoch = time.time() - clock()
         if not self._lines:
             return
         block = b"".join(self._lines)
@@ -155,16 +161,14 @@ class AccessLog:
         if len(self._lines) >= _BATCH:
             self.flush()
 
-    def _now(self) -> bytes:
+    def _stamped(self, millisecond: int) -> bytes:
         """RFC 3339 with milliseconds; made once a millisecond, and the calendar's part once a second."""
-        now = int(time.time() * 1000)
-        if now != self._millisecond:
-            self._millisecond = now
-            second, rest = divmod(now, 1000)
-            if second != self._second:
-                self._second = second
-                self._to_the_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-            self._stamp = b"%b.%03dZ" % (self._to_the_second, rest)
+        self._millisecond = millisecond
+        second, rest = divmod(millisecond, 1000)
+        if second != self._second:
+            self._second = second
+            self._to_the_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        self._stamp = b"%b.%bZ" % (self._to_the_second, _THREE[rest])
         return self._stamp
 
     def _write(self) -> None:

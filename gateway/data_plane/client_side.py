@@ -63,7 +63,9 @@ class GatewayConnection(HandlerConnection):
         if head.target.startswith(ASKED) and self._is_question(head):
             self._ask_for_proxy()
             return
-        decision = self.gateway.verdict.decide(self._asking())
+        decision = self.gateway.verdict.decide(
+            RequestHead(head.method, head.target, head.headers, self.peer, self.gateway.scheme, head.known)
+        )
         if isinstance(decision, Forward):
             self.decision = decision
             self._forward(decision)
@@ -209,10 +211,6 @@ class GatewayConnection(HandlerConnection):
 
     # decisions
 
-    def _asking(self) -> RequestHead:
-        head = self.head
-        return RequestHead(head.method, head.target, head.headers, self.peer, self.gateway.scheme, head.known)
-
     def _wait_for(self, decision: Awaitable[Decision | Said]) -> None:
         """Mostly it is a future, and this takes no task."""
         self._kept = []
@@ -310,7 +308,10 @@ class GatewayConnection(HandlerConnection):
     def _ask_for_proxy(self) -> None:
         """Most verdicts are known: they need no task."""
         assert self.gateway.forward_auth is not None
-        said = self.gateway.forward_auth(self._asking())
+        head = self.head
+        said = self.gateway.forward_auth(
+            RequestHead(head.method, head.target, head.headers, self.peer, self.gateway.scheme, head.known)
+        )
         if isinstance(said, (Allowed, NotAllowed)):
             self._say(said)
         else:

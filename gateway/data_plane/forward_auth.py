@@ -109,7 +109,7 @@ class ForwardAuth:
         if named is None:
             return _refusal(Refused(400, "Bad Request", UNNAMED, [], new_request_id(), ""), b"", rewrites=True)
         decision = self._verdict.decide(
-            RequestHead(named.method, named.target, asking.headers, asking.peer, asking.scheme)
+            RequestHead(named.method, named.target, asking.headers, asking.peer, asking.scheme, asking.known)
         )
         if isinstance(decision, (Forward, Refused, Answered, Local)):
             return self._said(decision, named)

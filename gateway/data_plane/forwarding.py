@@ -37,9 +37,7 @@ class Forwarding:
 
     __slots__ = (
         "_chunked_answer",
-        "_chunked_request",
         "_connecting",
-        "_mirror",
         "_out",
         "_probe",
         "_replay",
@@ -63,53 +61,50 @@ class Forwarding:
         head = client.head
         self.client = client
         self.decision = decision
-        self.connection: UpstreamConnection | None = None
         self.head_request = head.method == b"HEAD"
-        self.request_complete = not (head.chunked or head.length)
-        self.upgrading = b""
-        self.sent_at = 0.0
-        self.answered_at = 0.0
+        self.upgrading = self._replay = b""
+        self.sent_at = self.answered_at = 0.0
         self._upstream = upstream
-        self._mirror = upstream.mirror
         self._probe = probe
         self._connecting: asyncio.Task[None] | None = None
-        self._chunked_request = head.chunked
-        self._chunked_answer = False
-        self._replay = b""
+        self._chunked_answer = self._trailers = False
         self._replays = 0
-        if self.request_complete:
+        if head.length or head.chunked:
+            self.request_complete = False
+            framing = b"transfer-encoding: chunked\r\n" if head.chunked else b"content-length: %d\r\n" % head.length
+            if head.expects_continue:
+                framing += b"expect: 100-continue\r\n"
+        else:
+            self.request_complete = True
             if head.upgrade:
                 framing = self._upgrade(head.upgrade.lower())
             else:
                 framing = b"content-length: 0\r\n" if head.method in _SAYS_ZERO else b""
-        else:
-            framing = b"transfer-encoding: chunked\r\n" if head.chunked else b"content-length: %d\r\n" % head.length
-            if head.expects_continue:
-                framing += b"expect: 100-continue\r\n"
-        self._trailers = False
         if head.connection and not self.upgrading and wanted(head):
             self._trailers = True
             framing += b"te: trailers\r\nconnection: te\r\n"
-        self._out = [
-            b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b\r\n"
-            % (head.method, decision.target, upstream.authority, decision.head, framing)
-        ]
-        self.connection = upstream.take()
-        if self.connection is None:
+        data = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b\r\n" % (
+            head.method, decision.target, upstream.authority, decision.head, framing
+        )  # fmt: skip
+        connection = self.connection = upstream.take()
+        if connection is not None and self.request_complete:
+            self._out: list[bytes] = []
+            self._begin(connection, data)
+            return
+        self._out = [data]
+        if connection is None:
             self._connect(fresh=False)
-        elif self.request_complete:
-            self.flush()
 
     # from the client
 
     def body(self, data: bytes) -> None:
         """A piece of the request's body; it leaves with the next `flush`."""
-        self._out.append(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked_request else data)
+        self._out.append(b"%x\r\n%b\r\n" % (len(data), data) if self.client.head.chunked else data)
 
     def body_complete(self) -> None:
         """That was its last."""
         self.request_complete = True
-        if self._chunked_request:
+        if self.client.head.chunked:
             lines = self.client.trailers
             self._out.append(b"0\r\n%b\r\n" % self.client.gateway.trailers.passing(lines) if lines else b"0\r\n\r\n")
 
@@ -121,16 +116,22 @@ class Forwarding:
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out = []
         if self.sent_at == 0.0:
-            self.sent_at = clock()
-            if self.request_complete and self.client.head.method in _IDEMPOTENT:
-                self._replay = data if len(data) <= connection.pool.settings.replay else b""
-            connection.ask(self, data)
-            if self._mirror is not None:
-                if self.request_complete and not self.upgrading:
-                    self._mirror.offer(self.client.head, data)
-                self._mirror = None  # a repeat is not copied again
-        else:
-            connection.send(data)
+            self._begin(connection, data)
+            return
+        connection.send(data)
+        if not connection.writable:
+            self.client.pause()
+
+    def _begin(self, connection: UpstreamConnection, data: bytes) -> None:
+        """The first bytes leave, or the first once more."""
+        self.sent_at = clock()
+        if self.request_complete:
+            if self.client.head.method in _IDEMPOTENT and len(data) <= self._upstream.settings.replay:
+                self._replay = data
+            mirror = self._upstream.mirror
+            if mirror is not None and not self._replays and not self.upgrading:  # a repeat is not copied again
+                mirror.offer(self.client.head, data)
+        connection.ask(self, data)
         if not connection.writable:
             self.client.pause()
 

@@ -209,27 +209,27 @@ class UpstreamConnection(asyncio.Protocol):
             self.asker.upstream_free()
 
     def _read_head(self, asker: Asker, data: bytes) -> None:
-        settings = self.pool.settings
+        pool = self.pool
+        settings, heads = pool.settings, pool.heads
         if self._partial:
             data = self._partial + data
             self._partial = b""
         while True:
-            end = data.find(b"\r\n\r\n", self._parsed)
-            if end < 0 or end + 4 > settings.max_head:
+            end = data.find(b"\r\n\r\n", self._parsed) + 4
+            if end < 4 or end > settings.max_head:
                 if len(data) > settings.max_head:
                     raise WireError(502, "the service's answer has too long a head")
                 self._partial = data
                 self._parsed = max(len(data) - 3, 0)
                 return
             self._parsed = 0
-            head = read_response_head(
-                data[: end + 4],
-                self.pool.lines,
-                max_headers=settings.max_headers,
-                head_request=asker.head_request,
-                memory=self.pool.heads,
-            )
-            data = data[end + 4 :]
+            block = data[:end]
+            head = None if heads is None or asker.head_request else heads.known.get(block)
+            if head is None:
+                head = read_response_head(
+                    block, pool.lines, max_headers=settings.max_headers, head_request=asker.head_request, memory=heads
+                )
+            data = data[end:]
             if head.status >= 200:
                 break
             self._interim += 1
@@ -244,14 +244,17 @@ class UpstreamConnection(asyncio.Protocol):
                 asker.upstream_informs(head)
             if not data:
                 return
-        if self.pool.failures:
-            self.pool.recovered()
+        if pool.failures:
+            pool.recovered()
         self.phase = BODY
-        self._left = head.length
         self._reusable = head.keep_alive
         self._decoder = ChunkedDecoder(status=502) if head.chunked else None
-        piece, done = self._take(data)
-        asker.upstream_answers(head, piece, done=done)
+        self._left = head.length
+        if self._left == len(data):  # by far the most frequent
+            done = True
+        else:
+            data, done = self._take(data)
+        asker.upstream_answers(head, data, done=done)
         if done:
             self._done(asker)
 

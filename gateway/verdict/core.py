@@ -31,7 +31,7 @@ from gateway.verdict.decision import Answered, Decision, Local, Refused, Request
 from gateway.verdict.exchange import Exchange, TokenRecord
 from gateway.verdict.forward import Forwarder
 from gateway.verdict.forwarding import subscriber
-from gateway.verdict.headers import HeaderReader, new_request_id
+from gateway.verdict.headers import HeaderReader, ReadHead, new_request_id
 from gateway.verdict.meter import ASK, Meter
 from gateway.verdict.parts import Parts
 from gateway.verdict.plan import FREE, Grant
@@ -54,6 +54,7 @@ class VerdictCore:
         self._parts = parts
         self._reader = HeaderReader()
         self._refusals = Refusals(parts.cors)
+        self._proxied = parts.proxies.any
         self._routes = parts.routes
         self._known_paths = parts.routes.known.get
         self._addresses = parts.limits.addresses
@@ -70,39 +71,47 @@ class VerdictCore:
         self, head: RequestHead
     ) -> Decision | Awaitable[Decision]:
         """The decision, at once when the caches know enough. Nothing that a caller sends makes it raise."""
-        read = self._reader.read(head)
+        read = head.known.note if head.known is not None else None
+        if not isinstance(read, ReadHead):
+            read = self._reader.read(head)
         peer = head.peer
         x = Exchange(head, read, self._now(), read.request_id or new_request_id(), peer, peer)
         refused = self._route(x) or (self._origin(x) if read.noted else None)
         if refused is not None:
             return refused
-        if self._parts.proxies.any or ":" in peer:
+        if self._proxied or ":" in peer:
             self._find_address(x)
         if self._rules is not None:
             objection = self._rules.objection(x.address, x.route.name, head.headers)
             if objection is not None:
                 return self._refuse(x, 403, objection)
-        if x.route.limited:
-            left = self._addresses.take(x.subscriber, x.now)
+        route, now = x.route, x.now
+        if route.limited:
+            left = self._addresses.take(x.subscriber, now)
             if left < 0:
                 return self._ask_address(x) if left == ASK else self._too_many(x, self._addresses, -left)
-        access = x.route.access
+        access = route.access
         if access is PUBLIC:
             return self._anonymously(x)
-        if not self._credentials(x):
+        if read.authorizations:
+            x.token = read.bearer
+        elif read.cookies:  # they count where there is no Authorization at all
+            x.token = self._parts.cookie.token(read.cookies)
+            x.from_cookie = True
+        if not x.token:
             return self._anonymously(x) if access is OPTIONAL else self._refuse(x, 401, LOGIN, CHALLENGE)
         record = self._tokens_get(x.token)
-        if record is None or x.now >= record.valid_until:
+        if record is None or now >= record.valid_until:
             return self._verify(x)
         sessions, plans = self._sessions, self._plans
         session, plan = record.session, record.plan
-        if session is None or x.now >= session.fresh_until or session.epoch != sessions.epoch:
+        if session is None or now >= session.fresh_until or session.epoch != sessions.epoch:
             session = sessions.peek(record.session_key)
             if session is None:
                 return self._ask(x, record)
         else:
             sessions.stats.hits += 1
-        if plan is None or x.now >= plan.fresh_until or plan.epoch != plans.epoch:
+        if plan is None or now >= plan.fresh_until or plan.epoch != plans.epoch:
             plan = plans.peek(record.plan_key)
             if plan is None:
                 return self._ask(x, record)
@@ -160,17 +169,6 @@ class VerdictCore:
         return refused or await _settled(self.decide(x.head))
 
     # token, session, plan
-
-    def _credentials(self, x: Exchange) -> bool:
-        """Find the token: of the cookie where there is no Authorization at all."""
-        read = x.read
-        if read.authorizations:
-            x.token = read.bearer
-            return bool(read.bearer)
-        if read.cookies:
-            x.token = self._parts.cookie.token(read.cookies)
-            x.from_cookie = True
-        return bool(x.token)
 
     def _verify(self, x: Exchange) -> Decision | Awaitable[Decision]:
         """A token that is met for the first time, and the same steps from there."""

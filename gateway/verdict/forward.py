@@ -35,33 +35,33 @@ class Forwarder:
         self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant], grant: Grant
     ) -> Forward:
         """For a caller with a session."""
-        built = self._built(x, record, session, plan, grant, x.route.upstream)
+        upstream = x.route.upstream
+        built = record.built.get(upstream)
+        if built is None or built.session is not session or built.plan is not plan or x.now >= built.until:
+            built = self._build(record, session, plan, grant, upstream)
         return self._forward(x, built.lines, built.who)
 
     def here(
         self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant], grant: Grant
     ) -> Local:
         """For an operator at one of the gateway's own routes."""
-        built = self._built(x, record, session, plan, grant, "identity")
+        built = self._build(record, session, plan, grant, "identity")
         return Local(x.request_id, x.route.name, built.lines)
 
-    def _built(  # noqa: PLR0917 - what is known of one caller
+    def _build(
         self,
-        x: Exchange,
         record: TokenRecord,
         session: CachedEntry[Session],
         plan: CachedEntry[Grant],
         grant: Grant,
         upstream: str,
     ) -> Built:
-        built = record.built.get(upstream)
-        if built is None or built.session is not session or built.plan is not plan or x.now >= built.until:
-            ends = [end for end in (session.value.expires if session.value else None, grant.until) if end is not None]
-            end = min(ends, default=float("inf"))
-            seconds = min(self._signer.reuse, max(0.0, end - time.time()))
-            said = self._signer.lines(upstream, record.claims, grant.plan, until=end)
-            who = (record.claims.partner_id.encode(), grant.plan.name.encode(), record.claims.uid.encode())
-            built = record.built[upstream] = Built(said, who, session, plan, self._now() + seconds)
+        ends = [end for end in (session.value.expires if session.value else None, grant.until) if end is not None]
+        end = min(ends, default=float("inf"))
+        seconds = min(self._signer.reuse, max(0.0, end - time.time()))
+        said = self._signer.lines(upstream, record.claims, grant.plan, until=end)
+        who = (record.claims.partner_id.encode(), grant.plan.name.encode(), record.claims.uid.encode())
+        built = record.built[upstream] = Built(said, who, session, plan, self._now() + seconds)
         return built
 
     def anonymous(self, x: Exchange) -> Forward:
@@ -69,14 +69,16 @@ class Forwarder:
         return self._forward(x, b"", NOBODY)
 
     def _forward(self, x: Exchange, said: bytes, who: tuple[bytes, bytes, bytes]) -> Forward:
-        head, read, route = x.head, x.read, x.route
-        request_id = x.request_id
+        read, route, request_id = x.read, x.route, x.request_id
         named = b"x-bb-requestid: %b\r\n" % request_id
         if x.trusted is None:
+            # Where the headers came before, so has this, most likely. What is `said` tells upstreams apart; where
+            # nothing is, there must be no credentials, which one may get and another not.
+            same = read.said is said and read.peer == x.head.peer
             digits = request_id.replace(b"-", b"")
-            lines = PLAIN % (self._start(x, said), digits, digits[16:], named)
+            lines = PLAIN % ((same and read.start) or self._start(x, said), digits, digits[16:], named)
         else:
-            sent = Sent(head.peer.encode(), head.scheme, read.host, traceparent(request_id))
+            sent = Sent(x.head.peer.encode(), x.head.scheme, read.host, traceparent(request_id))
             lines = b"%b%b%b%b" % (self._passing(x), said, lines_trusted(sent, x.trusted, read.forwarding), named)
         partner, plan, uid = who
         return Forward(
@@ -84,11 +86,7 @@ class Forwarder:
         )
 
     def _start(self, x: Exchange, said: bytes) -> bytes:
-        """Where the headers came before, so has this, most likely. What is `said` tells upstreams apart; where nothing
-        is, there must be no credentials, which one may get and another not."""
         head, read = x.head, x.read
-        if read.said is said and read.start and read.peer == head.peer:
-            return read.start
         start = START % (self._passing(x), said, head.peer.encode(), head.scheme, read.host)
         if head.known is not None and (said or not (read.cookies or read.authorizations)):
             read.said, read.peer, read.start = said, head.peer, start
