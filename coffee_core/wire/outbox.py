@@ -59,16 +59,15 @@ class GatheringTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Of the transport."""
-        if data.__class__ is not bytes:
-            data = bytes(data)
-        if self.pending or len(data) > SMALL:
-            self._write_more(data)
-        else:
-            self.pending = data
-            outbox = self._outbox
-            if not outbox.waiting:
-                outbox.schedule(outbox.flush)
-            outbox.waiting.append(self)
+        if self.pending or len(data) > SMALL or not isinstance(data, bytes):
+            self._write_more(bytes(data))
+            return
+        self.pending = data
+        outbox = self._outbox
+        waiting = outbox.waiting
+        if not waiting:
+            outbox.schedule(outbox.flush)
+        waiting.append(self)
 
     def _write_more(self, data: bytes) -> None:
         pending = self.pending

@@ -26,6 +26,8 @@ _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", 
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"QUERY", b"PROPFIND", b"REPORT"))
 _SAYS_ZERO: Final = frozenset((b"POST", b"PUT", b"PATCH"))
 
+CRLF: Final = b"\r\n"
+
 clock = time.perf_counter
 
 
@@ -83,9 +85,8 @@ class Forwarding:
         if head.connection and not self.upgrading and wanted(head):
             self._trailers = True
             framing += b"te: trailers\r\nconnection: te\r\n"
-        data = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b\r\n" % (
-            head.method, decision.target, upstream.authority, decision.head, framing
-        )  # fmt: skip
+        # joined, not formatted: its size is known before it is made
+        data = b"".join((head.method, b" ", decision.target, upstream.version_and_host, decision.head, framing, CRLF))
         connection = self.connection = upstream.take()
         if connection is not None and self.request_complete:
             self._out: list[bytes] = []
@@ -213,7 +214,7 @@ class Forwarding:
         client.sent = len(piece)
         lines = end_to_end(head) if head.connection else head.passing
         said = self.decision.answer_head
-        client.transport.write(b"%b%b%b%b%b%b" % (status_line(status), lines, said, framing, end, piece))
+        client.transport.write(b"".join((status_line(status), lines, said, framing, end, piece)))
 
     def upstream_body(self, piece: bytes, *, done: bool) -> None:
         """Of `Asker`."""

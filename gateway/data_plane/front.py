@@ -149,9 +149,10 @@ class GatewayFront(HandlerFront):
         """A request has ended: one line in the log, one count in the metrics."""
         seconds = self.log.request(client, status, ending)
         decision = client.decision
-        route = decision.route if decision is not None else "undecided"
-        plan = decision.plan if isinstance(decision, Forward) else b""
-        self.metrics.observe(route, plan, status, seconds, client.sent)
+        if isinstance(decision, Forward):
+            self.metrics.observe(decision.route, decision.plan, status, seconds, client.sent)
+        else:
+            self.metrics.observe("undecided" if decision is None else decision.route, b"", status, seconds, client.sent)
         if self.spans is not None:
             self.spans.record(client, status, seconds)
 

@@ -37,6 +37,8 @@ class Upstream:
         self.retries = RetryBudget(settings, clock, self.breaker)
         self.pools = tuple(pools)
         self.authority = pools[0].target.authority
+        self.version_and_host = b" HTTP/1.1\r\nhost: %b\r\n" % self.authority
+        """Of a request, from the end of its target."""
         self.refused = 0
         """Requests that a bound on those under way did not let pass."""
         self.upgrades = settings.upgrades

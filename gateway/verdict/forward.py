@@ -15,11 +15,11 @@ from gateway.verdict.parts import Parts
 from gateway.verdict.plan import Grant
 from gateway.verdict.session import Session
 
-START: Final = b"%b%b" + LINES.removesuffix(b"%b\r\n")
-"""What the upstream gets where only the connection is believed, up to the trace: the lines that pass, those of the
+START: Final = b"%b%b" + LINES.removesuffix(b"%b\r\n") + b"00-"
+"""What the upstream gets where only the connection is believed, up to the trace's number: the lines that pass, those of the
 identity, and those of forwarding."""
-PLAIN: Final = b"%b00-%b-%b-00\r\n%b"
-"""The rest: a new trace (see `traceparent`) and the request's id."""
+NO_FLAGS: Final = b"-00\r\n"
+"""The end of a trace."""
 
 
 class Forwarder:
@@ -76,7 +76,8 @@ class Forwarder:
             # nothing is, there must be no credentials, which one may get and another not.
             same = read.said is said and read.peer == x.head.peer
             digits = request_id.replace(b"-", b"")
-            lines = PLAIN % ((same and read.start) or self._start(x, said), digits, digits[16:], named)
+            start = (same and read.start) or self._start(x, said)
+            lines = b"".join((start, digits, b"-", digits[16:], NO_FLAGS, named))  # the trace as `traceparent` says it
         else:
             sent = Sent(x.head.peer.encode(), x.head.scheme, read.host, traceparent(request_id))
             lines = b"%b%b%b%b" % (self._passing(x), said, lines_trusted(sent, x.trusted, read.forwarding), named)
