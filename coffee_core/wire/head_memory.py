@@ -19,7 +19,7 @@ class KnownHeaders:
     There is nothing in it that frames a body, upgrades or closes the connection: such heads are read each time.
     """
 
-    __slots__ = ("headers", "host", "note", "special")
+    __slots__ = ("asked", "headers", "host", "note", "special")
 
     def __init__(self, headers: list[tuple[bytes, bytes]], special: dict[bytes, bytes], host: bytes) -> None:
         self.headers = headers
@@ -27,6 +27,8 @@ class KnownHeaders:
         self.host = host
         self.note: object = None
         """What a reader further in has made of these headers: it depends on them alone, and is made once."""
+        self.asked: object = None
+        """The same of another reader, where the request asks about a request."""
 
 
 class HeadMemory(Generic[Read]):

@@ -53,6 +53,9 @@ empty lines."""
 MOST: Final = 15 * 1024
 """Bytes of an answer to a proxy that rewrites. nginx reads it into a buffer of 16 KiB: a larger one would be fetched
 from the system, and given back, for each request."""
+TRACE: Final = b"\r\ntraceparent: "
+"""A line of the head, and no part of another's value: those have no line ends."""
+REQUEST_ID: Final = b"x-bb-requestid: "
 REMOVE: Final = b"x-envoy-auth-headers-to-remove"
 NO_STORE: Final = (b"cache-control", b"no-store")
 
@@ -68,6 +71,31 @@ class _Named(NamedTuple):
     """Whether it takes headers away that it is told to (Envoy), and need not overwrite them with nothing."""
     bare: bool = False
     """Whether it asked for no empty lines."""
+
+
+class _Before:
+    """What is known of questions with the same headers: kept with those, see `KnownHeaders`."""
+
+    __slots__ = ("lines", "method", "named", "names", "start", "target")
+
+    def __init__(self, asking: RequestHead) -> None:
+        self.method = asking.method
+        self.target = asking.target
+        self.named = _named(asking)
+        self.start = b""
+        """Of the forward head that was the answer to the last one, all before its trace."""
+        self.lines = b""
+        """Those of it that are set, each with its end."""
+        self.names: list[bytes] = []
+        """Theirs."""
+
+    def read(self, start: bytes) -> None:
+        """Taking a head apart costs more than all else."""
+        kept: list[bytes] = _set_lines(b"\n" + start)
+        if start.count(b"cookie: ") > 1:
+            kept = _one_cookie(kept)
+        self.start, self.lines = start, b"\n".join([*kept, b""])
+        self.names = [line[: line.find(b":")] for line in kept]
 
 
 class Allowed(NamedTuple):
@@ -105,24 +133,30 @@ class ForwardAuth:
         if asking.peer not in self._asked_from:
             nothing = Refused(404, "Not Found", "nothing is here", [], new_request_id(), "")
             return _refusal(nothing, PREFIX.encode(), rewrites=False)
-        named = _named(asking)
+        known = asking.known
+        before = known.asked if known is not None else None
+        if not isinstance(before, _Before) or before.target != asking.target or before.method != asking.method:
+            before = _Before(asking)
+            if known is not None:
+                known.asked = before
+        named = before.named
         if named is None:
             return _refusal(Refused(400, "Bad Request", UNNAMED, [], new_request_id(), ""), b"", rewrites=True)
         decision = self._verdict.decide(
             RequestHead(named.method, named.target, asking.headers, asking.peer, asking.scheme, asking.known)
         )
         if isinstance(decision, (Forward, Refused, Answered, Local)):
-            return self._said(decision, named)
-        return self._said_later(decision, named)
+            return self._said(decision, named, before)
+        return self._said_later(decision, named, before)
 
-    async def _said_later(self, decision: Awaitable[Decision], named: _Named) -> Said:
-        return self._said(await decision, named)
+    async def _said_later(self, decision: Awaitable[Decision], named: _Named, before: _Before) -> Said:
+        return self._said(await decision, named, before)
 
-    def _said(self, decision: Decision, named: _Named) -> Said:
+    def _said(self, decision: Decision, named: _Named, before: _Before) -> Said:
         if isinstance(decision, Forward) and not named.rewrites:
             decision = _as_it_came(decision, named.target)
         if isinstance(decision, Forward):
-            lines = self._lines(decision, named)
+            lines = self._lines(decision, named, before)
             if len(lines) <= MOST or not named.rewrites:
                 return Allowed(lines, decision.request_id)
             decision = _too_large(decision)
@@ -133,17 +167,19 @@ class ForwardAuth:
         here = Refused(404, "Not Found", "nothing is here for a proxy", [], decision.request_id, "")
         return _refusal(here, b"", rewrites=named.rewrites)
 
-    def _lines(self, forward: Forward, named: _Named) -> bytes:
-        """The forward head's own lines are passed on as they are: taking them apart would cost more than all else."""
-        kept: list[bytes] = _set_lines(b"\n" + forward.head)
-        if forward.head.count(b"cookie: ") > 1:
-            kept = _one_cookie(kept)
+    def _lines(self, forward: Forward, named: _Named, before: _Before) -> bytes:
+        """The forward head's own lines are passed on as they are; its end are the trace and the request's id."""
+        head = forward.head
+        end = head.rfind(TRACE) + 2
+        if before.start != head[:end]:
+            before.read(head[:end])
+        trace = head[end : head.rfind(REQUEST_ID)]
         absent = b""
         if named.removes or not named.bare:
-            absent = _absent(tuple([line[: line.find(b":")] for line in kept]), removes=named.removes)
-        return b"%b%b%bx-bb-upstream: %b\r\nx-bb-target: %b\r\n%b" % (
-            b"\n".join([*kept, b""]), absent, forward.answer_head, forward.upstream.encode(), forward.target,
-            self._kept,
+            there = [*before.names, b"traceparent", *([b"tracestate"] if b"\r\ntracestate: " in trace else [])]
+            absent = _absent(tuple(there), removes=named.removes)
+        return b"%b%b%b%bx-bb-upstream: %b\r\nx-bb-target: %b\r\n%b" % (
+            before.lines, trace, absent, forward.answer_head, forward.upstream.encode(), forward.target, self._kept,
         )  # fmt: skip
 
 

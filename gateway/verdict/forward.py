@@ -9,17 +9,17 @@ from coffee_core.cache.entry import CachedEntry
 from coffee_core.domain.plan import Plan
 from gateway.verdict.decision import Forward, Local
 from gateway.verdict.exchange import Built, Exchange, TokenRecord
-from gateway.verdict.forwarding import LINES, Sent, lines_trusted
-from gateway.verdict.headers import traceparent
+from gateway.verdict.forwarding import LINES, Sent, lines_trusted, trace_trusted
 from gateway.verdict.parts import Parts
 from gateway.verdict.plan import Grant
 from gateway.verdict.session import Session
 
-START: Final = b"%b%b" + LINES.removesuffix(b"%b\r\n") + b"00-"
-"""What the upstream gets where only the connection is believed, up to the trace's number: the lines that pass, those of the
-identity, and those of forwarding."""
+NEW_TRACE: Final = b"traceparent: 00-"
 NO_FLAGS: Final = b"-00\r\n"
-"""The end of a trace."""
+"""The beginning and the end of a trace of ours: its number is the request's id, and the span's is a part of that (W3C
+Trace Context)."""
+NEVER: Final = b"never said"
+"""Of a head that no other request may have."""
 
 
 class Forwarder:
@@ -70,28 +70,33 @@ class Forwarder:
 
     def _forward(self, x: Exchange, said: bytes, who: tuple[bytes, bytes, bytes]) -> Forward:
         read, route, request_id = x.read, x.route, x.request_id
+        # most likely these headers were here before, with the same connection, hops and caller
+        if read.said is not said or read.peer != x.head.peer or read.hops is not x.trusted or not read.start:
+            self._begin(x, said)
         named = b"x-bb-requestid: %b\r\n" % request_id
-        if x.trusted is None:
-            # Where the headers came before, so has this, most likely. What is `said` tells upstreams apart; where
-            # nothing is, there must be no credentials, which one may get and another not.
-            same = read.said is said and read.peer == x.head.peer
-            digits = request_id.replace(b"-", b"")
-            start = (same and read.start) or self._start(x, said)
-            lines = b"".join((start, digits, b"-", digits[16:], NO_FLAGS, named))  # the trace as `traceparent` says it
+        if read.traced:
+            lines = read.start + named
         else:
-            sent = Sent(x.head.peer.encode(), x.head.scheme, read.host, traceparent(request_id))
-            lines = b"%b%b%b%b" % (self._passing(x), said, lines_trusted(sent, x.trusted, read.forwarding), named)
+            digits = request_id.replace(b"-", b"")
+            lines = b"".join((read.start, digits, b"-", digits[16:], NO_FLAGS, named))
         partner, plan, uid = who
         return Forward(
             route.upstream, x.target, lines, named + x.answer, request_id, route.name, partner, plan, uid, route.timeout
         )
 
-    def _start(self, x: Exchange, said: bytes) -> bytes:
-        head, read = x.head, x.read
-        start = START % (self._passing(x), said, head.peer.encode(), head.scheme, read.host)
-        if head.known is not None and (said or not (read.cookies or read.authorizations)):
-            read.said, read.peer, read.start = said, head.peer, start
-        return start
+    def _begin(self, x: Exchange, said: bytes) -> None:
+        """All but the trace and the request's id: the lines that pass, those of the identity, and those of forwarding.
+
+        What is `said` tells upstreams apart. Where nothing is, the next one may get credentials that this one does not.
+        """
+        head, read, hops = x.head, x.read, x.trusted
+        sent = Sent(head.peer.encode(), head.scheme, read.host)
+        lines = LINES % sent if hops is None else lines_trusted(sent, hops, read.forwarding)
+        trace = b"" if hops is None else trace_trusted(read.forwarding)
+        read.traced = bool(trace)
+        read.start = b"%b%b%b%b" % (self._passing(x), said, lines, trace or NEW_TRACE)
+        read.said = said if said or not (read.cookies or read.authorizations) else NEVER
+        read.peer, read.hops = head.peer, hops
 
     def _passing(self, x: Exchange) -> bytes:
         """The caller's own lines."""

@@ -77,38 +77,40 @@ class TrustedProxies:
 
 
 class Sent(NamedTuple):
-    """What the connection says, and a new trace."""
+    """What the connection says."""
 
     peer: bytes
     scheme: bytes
     host: bytes
-    trace: bytes
 
 
-LINES = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\ntraceparent: %b\r\n"
-"""The forwarding lines: of `Sent`, where only the connection is believed."""
+LINES = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n"
+"""The forwarding lines but for the trace: of `Sent`, where only the connection is believed."""
 
 
 def lines_trusted(sent: Sent, hops: list[bytes], said: dict[bytes, bytes]) -> bytes:
-    """The forwarding lines where the peer is a trusted proxy that `said` some of its own."""
+    """The same where the peer is a trusted proxy that `said` some of its own."""
     proto = said.get(b"x-forwarded-proto", b"").lower()
     host = said.get(b"x-forwarded-host", b"")
-    trace = said.get(b"traceparent", b"")
-    state = said.get(b"tracestate", b"")
     forwarded = said.get(b"forwarded", b"")
-    kept = _TRACEPARENT(trace) is not None
     lines = LINES % (
         b", ".join([*hops, sent.peer]),
         proto if proto in (b"http", b"https") else sent.scheme,
         host if _HOST(host) else sent.host,
-        trace if kept else sent.trace,
     )
-    if kept and _TRACESTATE(state):
-        lines += b"tracestate: %b\r\n" % state
     if _FORWARDED(forwarded):
         node = b'"[%b]"' % sent.peer if b":" in sent.peer else sent.peer
         lines += b"forwarded: %b, for=%b\r\n" % (forwarded, node)
     return lines
+
+
+def trace_trusted(said: dict[bytes, bytes]) -> bytes:
+    """The lines of the trace that a trusted proxy has begun; empty if it has not."""
+    trace, state = said.get(b"traceparent", b""), said.get(b"tracestate", b"")
+    if _TRACEPARENT(trace) is None:
+        return b""
+    lines = b"traceparent: %b\r\n" % trace
+    return lines + b"tracestate: %b\r\n" % state if _TRACESTATE(state) else lines
 
 
 def subscriber(address: str) -> str:

@@ -49,6 +49,7 @@ class ReadHead:
         "bearer",
         "cookies",
         "forwarding",
+        "hops",
         "host",
         "noted",
         "passing",
@@ -56,6 +57,7 @@ class ReadHead:
         "request_id",
         "said",
         "start",
+        "traced",
     )
 
     def __init__(self) -> None:
@@ -75,8 +77,10 @@ class ReadHead:
         """Headers that CORS, CSRF and upgrades look at; empty for most programs."""
         self.said = self.start = b""
         self.peer = ""
-        """Of the last request with these headers: what was said about its caller, its peer, and the beginning of its
-        forward head that was made of both and the lines that pass."""
+        self.hops: list[bytes] | None = None
+        self.traced = False
+        """What the last request with these headers was forwarded with, see `Forwarder`: what was said about its caller,
+        the beginning of its head, and of what else that was made; `traced` if the trace is in it."""
 
 
 class HeaderReader:
@@ -162,9 +166,3 @@ def _bearer(value: bytes) -> bytes:
 def new_request_id() -> bytes:
     """A UUIDv7 (RFC 9562 section 5.7)."""
     return str(uuid_utils.uuid7()).encode()
-
-
-def traceparent(request_id: bytes) -> bytes:
-    """A new trace (W3C Trace Context) that is found by the request id: its 128 bits are the trace id."""
-    digits = request_id.replace(b"-", b"")
-    return b"00-%b-%b-00" % (digits, digits[16:])
