@@ -98,8 +98,7 @@ def read_request_head(
         rest = block[start:]
         known = memory.known.get(rest)
         if known is not None:
-            if target[0] != 0x2F:
-                target = _origin_form(target, known.host)
+            target = target if target[0] == 0x2F else _origin_form(target, known.host)
             return RequestHead(method, target, known.headers, known.special, known.host, known)
     else:
         rest = b""
@@ -108,8 +107,7 @@ def read_request_head(
     headers = [known_line(line) or read(line) for line in text.split(b"\r\n")] if text else []
     special = _special(headers)
     host = special.get(b"host", b"")
-    if target[0] != 0x2F:
-        target = _origin_form(target, host)
+    target = target if target[0] == 0x2F else _origin_form(target, host)
     if len(headers) > max_headers:
         raise WireError(431, f"there are more than {max_headers} header lines")
     if not host and not old:
@@ -160,10 +158,13 @@ def read_response_head(
     has another meaning, and none that sets a cookie.
     """
     head = _response_head(block, lines, max_headers, head_request=head_request)
-    if memory is not None and not head_request and memory.again(block):
-        if not any(line[0] == b"set-cookie" for line in head.lines):
-            memory.keep(block, head)
+    if memory is not None and not head_request and not _sets_cookie(head) and memory.again(block):
+        memory.keep(block, head)
     return head
+
+
+def _sets_cookie(head: ResponseHead) -> bool:
+    return any(line[0] == b"set-cookie" for line in head.lines)
 
 
 def _response_head(block: bytes, lines: AnswerLines, max_headers: int, *, head_request: bool) -> ResponseHead:

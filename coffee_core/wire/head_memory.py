@@ -1,5 +1,5 @@
-"""Whole blocks of header lines that were read before: a program sends the same lines with every request, and what is asked
-for often is answered with the same ones."""
+"""Whole blocks of header lines that were read before: a program sends the same lines with every request, and what is
+asked for often is answered with the same ones."""
 
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ class DataPlaneSettings(BaseSettings):
     """Header lines of up to 128 bytes that are remembered for a target, so as not to be read again; no cookie's."""
 
     known_heads: NotNegative = 256
-    """Heads of answers, of up to 2048 bytes each and without cookies, that are remembered for each target when they come
-    a second time, so as not to be read again: what is asked for often is answered alike. 0: none."""
+    """Heads of answers, of up to 2048 bytes each and without cookies, that are remembered for each target when they
+    come a second time, so as not to be read again: what is asked for often is answered alike. 0: none."""
 
     max_interim: Positive = 8
     """Interim answers (1xx) to one request; more is 502."""

@@ -232,17 +232,8 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[end:]
             if head.status >= 200:
                 break
-            self._interim += 1
-            if self._interim > settings.max_interim:
-                raise WireError(502, "the service sent too many interim answers")
-            if head.status == 101:
-                self._switch(asker, head, data)
-                return
-            if head.status == 100:
-                asker.upstream_continues()
-            else:
-                asker.upstream_informs(head)
-            if not data:
+            self._inform(asker, head, data)
+            if not data or head.status == 101:
                 return
         if pool.failures:
             pool.recovered()
@@ -257,6 +248,18 @@ class UpstreamConnection(asyncio.Protocol):
         asker.upstream_answers(head, data, done=done)
         if done:
             self._done(asker)
+
+    def _inform(self, asker: Asker, head: ResponseHead, early: bytes) -> None:
+        """An interim answer; after a 101 come bytes of the other protocol."""
+        self._interim += 1
+        if self._interim > self.pool.settings.max_interim:
+            raise WireError(502, "the service sent too many interim answers")
+        if head.status == 101:
+            self._switch(asker, head, early)
+        elif head.status == 100:
+            asker.upstream_continues()
+        else:
+            asker.upstream_informs(head)
 
     def _take(self, data: bytes) -> tuple[bytes, bool]:
         """What of the data is body, and whether that is its end."""

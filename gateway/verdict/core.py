@@ -67,7 +67,7 @@ class VerdictCore:
         self._forwarder = Forwarder(parts)
         self._now = time.monotonic
 
-    def decide(  # noqa: PLR0912 - in pieces it would be slower: this runs for every request
+    def decide(  # noqa: C901, PLR0912 - in pieces it would be slower: this runs for every request
         self, head: RequestHead
     ) -> Decision | Awaitable[Decision]:
         """The decision, at once when the caches know enough. Nothing that a caller sends makes it raise."""
@@ -263,7 +263,7 @@ class VerdictCore:
             x.answer += meter.lines(left)
         return self._forwarder.known(x, record, session, plan, grant)
 
-    def _admit(  # noqa: PLR0917 - as `_settle`
+    def _admit(
         self,
         x: Exchange,
         record: TokenRecord,

@@ -70,8 +70,8 @@ class Forwarder:
 
     def _forward(self, x: Exchange, said: bytes, who: tuple[bytes, bytes, bytes]) -> Forward:
         read, route, request_id = x.read, x.route, x.request_id
-        # most likely these headers were here before, with the same connection, hops and caller
-        if read.said is not said or read.peer != x.head.peer or read.hops is not x.trusted or not read.start:
+        # most likely these headers were here before, from the same address and of the same caller
+        if read.said is not said or read.peer != x.head.peer or not read.start:
             self._begin(x, said)
         named = b"x-bb-requestid: %b\r\n" % request_id
         if read.traced:
@@ -87,7 +87,8 @@ class Forwarder:
     def _begin(self, x: Exchange, said: bytes) -> None:
         """All but the trace and the request's id: the lines that pass, those of the identity, and those of forwarding.
 
-        What is `said` tells upstreams apart. Where nothing is, the next one may get credentials that this one does not.
+        It depends on headers, peer and what is `said`, which tells upstreams apart as well. Where nothing is, the next
+        one may get credentials that this one does not.
         """
         head, read, hops = x.head, x.read, x.trusted
         sent = Sent(head.peer.encode(), head.scheme, read.host)
@@ -96,7 +97,7 @@ class Forwarder:
         read.traced = bool(trace)
         read.start = b"%b%b%b%b" % (self._passing(x), said, lines, trace or NEW_TRACE)
         read.said = said if said or not (read.cookies or read.authorizations) else NEVER
-        read.peer, read.hops = head.peer, hops
+        read.peer = head.peer
 
     def _passing(self, x: Exchange) -> bytes:
         """The caller's own lines."""

@@ -49,7 +49,6 @@ class ReadHead:
         "bearer",
         "cookies",
         "forwarding",
-        "hops",
         "host",
         "noted",
         "passing",
@@ -77,10 +76,9 @@ class ReadHead:
         """Headers that CORS, CSRF and upgrades look at; empty for most programs."""
         self.said = self.start = b""
         self.peer = ""
-        self.hops: list[bytes] | None = None
         self.traced = False
         """What the last request with these headers was forwarded with, see `Forwarder`: what was said about its caller,
-        the beginning of its head, and of what else that was made; `traced` if the trace is in it."""
+        the beginning of its head, and its peer; `traced` if the trace is in that beginning."""
 
 
 class HeaderReader:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from coffee_core.wire.answer_lines import AnswerLines
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import ResponseHead, read_response_head
+from coffee_core.wire.head_memory import LARGEST, HeadMemory
 from tests.coffee_core.wire.test_second_opinion import LINES, whole
 
 FIELDS = sorted({*ResponseHead.__slots__} - {"lines"})
@@ -42,3 +43,37 @@ def test_the_lines_remembered_are_bounded_and_none_sets_a_cookie() -> None:
     lines.read(b"Set-Cookie: a=b")
     lines.read(b"x: " + b"y" * 40)
     assert all(name.startswith(b"x-") for name, *_ in lines.known.values())
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n%b\r\n"
+
+
+def known(block: bytes, memory: HeadMemory[ResponseHead], *, head_request: bool = False) -> bool:
+    """After it was read three times."""
+    for _ in range(3):
+        read_response_head(block, AnswerLines(5), max_headers=10, head_request=head_request, memory=memory)
+    return block in memory.known
+
+
+def test_heads_that_come_again_are_remembered_as_they_were_read() -> None:
+    memory: HeadMemory[ResponseHead] = HeadMemory(10)
+    for more in (b"", b"etag: a\r\n", b"connection: close\r\n", b"x-a: b\r\n"):
+        block = OK % more
+        assert known(block, memory)
+        fresh = read_response_head(block, AnswerLines(5), max_headers=10, head_request=False)
+        assert [getattr(memory.known[block], name) for name in FIELDS] == [getattr(fresh, name) for name in FIELDS]
+
+
+def test_cookies_answers_to_head_and_long_heads_are_not_remembered() -> None:
+    memory: HeadMemory[ResponseHead] = HeadMemory(10)
+    assert not known(OK % b"Set-Cookie: a=b\r\n", memory)
+    assert not known(OK % b"etag: a\r\n", memory, head_request=True)
+    assert not known(OK % (b"x: " + b"y" * LARGEST + b"\r\n"), memory)
+    assert not memory.known
+
+
+def test_the_heads_remembered_are_bounded() -> None:
+    memory: HeadMemory[ResponseHead] = HeadMemory(3)
+    for number in range(20):
+        assert known(OK % (b"etag: %d\r\n" % number), memory)
+        assert len(memory.known) <= 3

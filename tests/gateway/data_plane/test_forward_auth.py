@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_network
 from typing import NamedTuple
 
 import pytest
 
+from coffee_core.wire.head_memory import KnownHeaders
 from gateway.build import BuiltVerdict
 from gateway.data_plane.forward_auth import Allowed, ForwardAuth, NotAllowed
 from gateway.verdict.decision import RequestHead
@@ -43,8 +46,9 @@ async def ask(
     method: bytes = b"GET",
     client: str = "127.0.0.1",
     more: Sequence[tuple[bytes, bytes]] = (),
+    known: KnownHeaders | None = None,
 ) -> Heard:
-    asking = RequestHead(method, target, [(b"host", b"g"), *headers.items(), *more], client, b"http")
+    asking = RequestHead(method, target, [(b"host", b"g"), *headers.items(), *more], client, b"http", known)
     said = ForwardAuth(built.core, TrustedProxies([ip_network("127.0.0.0/8")]), 2).answer(asking)
     if not isinstance(said, (Allowed, NotAllowed)):
         said = await said
@@ -172,3 +176,52 @@ async def test_cookies_of_several_lines_are_set_as_one(built: tuple[BuiltVerdict
     answer = await ask(built[0], named, more=[(b"cookie", b"a=1"), (b"cookie", b"b=2")])
     assert answer.status == 200
     assert [value for name, value in answer.headers if name == b"cookie"] == [b"a=1; b=2"]
+
+
+IDS = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|00-[0-9a-f]{32}-[0-9a-f]{16}-00")
+LEFT = re.compile(rb"r=[0-9]+;t=[0-9]+")
+
+
+def without_ids(heard: Heard) -> str:
+    return LEFT.sub(b"LEFT", IDS.sub(b"ID", repr(heard).encode())).decode()
+
+
+async def test_memory_changes_no_answer_whatever_was_asked_with_these_headers_before() -> None:
+    """Ways of asking, targets, callers and proxies in any order."""
+    async with Identity.serve() as identity:
+        await compare(identity)
+
+
+async def compare(identity: Identity) -> None:
+    config = rig.settings(identity, None, trusted_proxies=(ip_network("127.0.0.0/8"),))
+    user, other = User(identity), User(identity, plan="FREE")
+    trace = [(b"traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-00"), (b"tracestate", b"a=traceparent: b")]
+    sets = [
+        (dict(zip(style, (b"GET", path), strict=True)), more)
+        for style in (NGINX, TRAEFIK)
+        for path in (TARGET, SHARED, b"/identity-service/api/me", b"/nothing")
+        for more in ([user.bearer()], [other.bearer(), *trace], [(b"cookie", b"a=b"), (b"cookie", b"c=d")], trace)
+    ]
+    sets.append(({}, [user.bearer()]))
+    targets = (
+        b"/_gateway/verdict",
+        b"/_gateway/verdict?bare",
+        b"/_gateway/verdict/nothing",
+        b"/_gateway/verdict" + TARGET,
+    )
+    async with rig.running(config) as built:
+        everything = [
+            (number, target, client) for number in range(len(sets)) for target in targets
+            for client in ("127.0.0.1", "127.0.0.2", "203.0.113.9")
+        ] * 2  # fmt: skip
+        random.Random(7).shuffle(everything)
+        remembered: dict[int, KnownHeaders] = {}
+        statuses = set()
+        for number, target, client in everything:
+            headers, more = sets[number]
+            known = remembered.setdefault(number, KnownHeaders([(b"host", b"g"), *headers.items(), *more], {}, b"g"))
+            heard = await ask(built, headers, target=target, client=client, more=more, known=known)
+            fresh = await ask(built, headers, target=target, client=client, more=more)
+            assert without_ids(heard) == without_ids(fresh), (number, target, client)
+            statuses.add(heard.status)
+        assert {200, 400, 404} <= statuses

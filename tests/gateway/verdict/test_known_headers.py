@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
 
 import pytest
 from msgspec.structs import replace
@@ -12,8 +15,8 @@ from coffee_core.cache.redis_client import open_redis
 from coffee_core.testing.cache import until
 from coffee_core.wire.head_memory import KnownHeaders
 from gateway.build import BuiltVerdict
-from gateway.verdict.decision import Decision, RequestHead
-from tests.gateway.verdict.rig import TARGET, Identity, User, decide, forwarded, refused, request
+from gateway.verdict.decision import Decision, Forward, RequestHead
+from tests.gateway.verdict.rig import TARGET, Identity, User, decide, forwarded, refused, request, running, settings
 
 IDS = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|00-[0-9a-f]{32}-[0-9a-f]{16}-00")
 LEFT = re.compile(rb"r=[0-9]+;t=[0-9]+")
@@ -50,6 +53,58 @@ async def test_memory_changes_no_decision(
     remembered = known(plain)
     for _ in range(3):
         assert without_ids(await decide(verdict, remembered)) == without_ids(fresh)
+
+
+@pytest.fixture(scope="module")
+async def behind_proxies(identity: Identity, redis_url: str) -> AsyncIterator[BuiltVerdict]:
+    config = settings(identity, redis_url, trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+    async with running(config) as built:
+        yield built
+
+
+TRACE = b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-00"
+SETS: list[list[tuple[bytes, bytes]]] = [
+    [(b"accept", b"*/*")],
+    [(b"cookie", b"a=b; c=d"), (b"accept", b"*/*")],
+    [(b"x-forwarded-for", b"192.0.2.7, 10.0.0.9"), (b"x-forwarded-proto", b"https")],
+    [(b"x-forwarded-for", b"192.0.2.8"), (b"traceparent", TRACE), (b"tracestate", b"a=b")],
+    [(b"forwarded", b"for=192.0.2.1"), (b"x-forwarded-host", b"public.example.com")],
+    [(b"x-forwarded-for", b"192.0.2.9, " + b"10.0.0.3, " * 10 + b"10.0.0.9")],
+]
+TARGETS = (
+    TARGET,
+    b"/social-profile-service/api/profile/1?q=1",
+    b"/identity-service/api/partners/me",
+    b"/identity-service/api/auth/login",
+    b"/profile-collection-service/api/collection/byshareid/abc",
+)
+PEERS = ("203.0.113.9", "203.0.113.10", "10.0.0.1", "10.0.0.2", "fd00::1", "2001:db8::1")
+
+
+async def test_memory_changes_no_forwarding_whoever_asked_for_what_before(
+    behind_proxies: BuiltVerdict, identity: Identity
+) -> None:
+    """Callers, connections, proxies and upstreams in any order over the same headers."""
+    users = [User(identity), User(identity, plan="FREE"), None]
+    lines = {number: [] if user is None else [user.bearer()] for number, user in enumerate(users)}
+    lines[3] = [(b"authorization", b"Bearer nonsense")]
+    lines[4] = [lines[0][0], lines[1][0]]
+    kinds = [(who, headers) for who in lines for headers in range(len(SETS))]
+    remembered = {(who, headers): known(request(TARGET, *lines[who], *SETS[headers])) for who, headers in kinds}
+    everything = [(kind, target, peer) for kind in kinds for target in TARGETS for peer in PEERS] * 2
+    random.Random(7).shuffle(everything)
+    outcomes = set()
+    for kind, target, peer in everything:
+        head = replace(remembered[kind], target=target, peer=peer)
+        decision = await decide(behind_proxies, head)
+        fresh = await decide(behind_proxies, replace(head, known=None))
+        assert without_ids(decision) == without_ids(fresh), (kind, target, peer)
+        outcomes.add(type(decision))
+        if isinstance(decision, Forward):
+            assert decision.head.count(b"\r\ntraceparent: ") == 1
+            assert decision.head.endswith(b"x-bb-requestid: %b\r\n" % decision.request_id)
+    assert Forward in outcomes
+    assert len(outcomes) > 1
 
 
 async def test_each_request_has_an_id_of_its_own(verdict: BuiltVerdict, identity: Identity) -> None:
