@@ -59,8 +59,10 @@ class GatheringTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Of the transport."""
-        if self.pending or len(data) > SMALL or not isinstance(data, bytes):
-            self._write_more(bytes(data))
+        if not isinstance(data, bytes):
+            data = bytes(data)
+        if self.pending or len(data) > SMALL:
+            self._write_more(data)
             return
         self.pending = data
         outbox = self._outbox

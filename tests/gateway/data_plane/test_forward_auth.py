@@ -196,7 +196,7 @@ async def compare(identity: Identity) -> None:
     config = rig.settings(identity, None, trusted_proxies=(ip_network("127.0.0.0/8"),))
     user, other = User(identity), User(identity, plan="FREE")
     trace = [(b"traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-00"), (b"tracestate", b"a=traceparent: b")]
-    sets = [
+    sets: list[tuple[dict[bytes, bytes], list[tuple[bytes, bytes]]]] = [
         (dict(zip(style, (b"GET", path), strict=True)), more)
         for style in (NGINX, TRAEFIK)
         for path in (TARGET, SHARED, b"/identity-service/api/me", b"/nothing")
