@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from coffee_core.wire.answer import status_line
 from coffee_core.wire.answer_lines import FRAMING, AnswerLine, AnswerLines
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head_memory import HeadMemory, KnownHeaders
@@ -60,12 +61,26 @@ class RequestHead(Struct, eq=False, gc=False):
 
 class ResponseHead:
     """What an answer says before its body. `length` is None if the body has none and is not chunked: it ends with the
-    connection. `passing` are the lines that go on, with their ends: but for those that its reader drops."""
+    connection. `passing` are the lines that go on, with their ends: but for those that its reader drops. `whole` is
+    status line, `passing` and content-length where that is all there is to say; else it is empty.
+    """
 
-    __slots__ = ("chunked", "connection", "keep_alive", "length", "lines", "passing", "special", "status", "upgrade")
+    __slots__ = (
+        "chunked",
+        "connection",
+        "keep_alive",
+        "length",
+        "lines",
+        "passing",
+        "special",
+        "status",
+        "upgrade",
+        "whole",
+    )
 
     lines: list[AnswerLine]
     passing: bytes
+    whole: bytes
     special: dict[bytes, bytes]
     status: int
     length: int | None
@@ -190,10 +205,13 @@ def _response_head(block: bytes, lines: AnswerLines, max_headers: int, *, head_r
     head.passing = b"".join([line[2] for line in found])
     head.special = special
     head.status = status
+    head.whole = b""
     length = special.get(b"content-length", b"")
     if length.isdigit() and len(length) <= 18 and _says_no_more(special):
         head.chunked, head.length, head.connection = False, int(length), _NO_OPTIONS
         head.keep_alive, head.upgrade = not old, b""
+        if status >= 200 and status != 204 and status != 304 and not head_request:  # noqa: PLR1714 - as below
+            head.whole = b"%b%bcontent-length: %d\r\n" % (status_line(status), head.passing, head.length)
     else:
         head.chunked, head.length = _framing(special, old, 502)
         head.connection = connection = _options(special)

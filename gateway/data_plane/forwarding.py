@@ -196,25 +196,27 @@ class Forwarding:
             self._judge(status)
         else:
             self._upstream.breaker.answers += 1
-        keep_alive = client.start_answer()
-        if self.head_request or status in {204, 304}:
-            framing = stated_length(head)
-        elif head.length is not None:
-            framing = b"content-length: %d\r\n" % head.length
-        elif client.head.http10:
-            framing = b""
-        else:
-            framing = b"transfer-encoding: chunked\r\n"
-            self._chunked_answer = True
-        end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+        end = b"\r\n" if client.start_answer() else b"connection: close\r\n\r\n"
+        begins = head.whole or self._beginning(head)
         if self._chunked_answer:
             piece = _chunks(piece, done=done)
             if done and self._trailers:
                 piece = self._with_trailers(piece)
         client.sent = len(piece)
-        lines = end_to_end(head) if head.connection else head.passing
-        said = self.decision.answer_head
-        client.transport.write(b"".join((status_line(status), lines, said, framing, end, piece)))
+        client.transport.write(b"".join((begins, self.decision.answer_head, end, piece)))
+
+    def _beginning(self, head: ResponseHead) -> bytes:
+        """Status line, the lines that pass, and how the body is framed on this hop."""
+        if self.head_request or head.status in {204, 304}:
+            framing = stated_length(head)
+        elif head.length is not None:
+            framing = b"content-length: %d\r\n" % head.length
+        elif self.client.head.http10:
+            framing = b""
+        else:
+            framing = b"transfer-encoding: chunked\r\n"
+            self._chunked_answer = True
+        return b"%b%b%b" % (status_line(head.status), end_to_end(head), framing)
 
     def upstream_body(self, piece: bytes, *, done: bool) -> None:
         """Of `Asker`."""

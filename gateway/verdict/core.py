@@ -36,7 +36,7 @@ from gateway.verdict.meter import ASK, Meter
 from gateway.verdict.parts import Parts
 from gateway.verdict.plan import FREE, Grant
 from gateway.verdict.refusals import CHALLENGE, INVALID, Refusals, retry_after
-from gateway.verdict.routes import OPERATOR, OPTIONAL, PUBLIC, NoRoute
+from gateway.verdict.routes import OPERATOR, OPTIONAL, PUBLIC, UNROUTED, Known, Route
 from gateway.verdict.session import Session
 from gateway.verdict.token import BadToken, Claims
 
@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 LOGIN = "this needs a session: send `Authorization: Bearer <token>` or the session cookie"
 EXPIRED = "the token is not valid, or its session has ended: log in again"
 NOTHING_HERE = "nothing is here: services are below /{name}-service/, and /docs describes them"
+NOT_FOUND = Known(UNROUTED, b"")
 
 
 class VerdictCore:
@@ -75,10 +76,20 @@ class VerdictCore:
         if not isinstance(read, ReadHead):
             read = self._reader.read(head)
         peer = head.peer
-        x = Exchange(head, read, self._now(), read.request_id or new_request_id(), peer, peer)
-        refused = self._route(x) or (self._origin(x) if read.noted else None)
-        if refused is not None:
-            return refused
+        sent, _, query = head.target.partition(b"?")
+        found = self._known_paths((head.method, sent)) or NOT_FOUND
+        target = found.path + b"?" + query if query else found.path
+        x = Exchange(
+            head, read, self._now(), read.request_id or new_request_id(), peer, peer, found.route, target
+        )  # fmt: skip
+        if query or found is NOT_FOUND:
+            refused = self._route(x, sent, query)
+            if refused is not None:
+                return refused
+        if read.noted:
+            refused = self._origin(x)
+            if refused is not None:
+                return refused
         if self._proxied or ":" in peer:
             self._find_address(x)
         if self._rules is not None:
@@ -121,25 +132,24 @@ class VerdictCore:
 
     # read, route, origin, address
 
-    def _route(self, x: Exchange) -> Decision | None:
-        head = x.head
-        sent, _, query = head.target.partition(b"?")
+    def _route(self, x: Exchange, sent: bytes, query: bytes) -> Decision | None:
+        """What is not known of path and query."""
         try:
             if query:
                 check_query(query)
-            route, path = self._known_paths((head.method, sent)) or self._routes.route(head.method, sent)
+            if x.route is not UNROUTED:
+                return None
+            route, path = self._routes.route(x.head.method, sent)
         except WireError as error:
             return self._refuse(x, 400, error.detail)
-        if isinstance(route, NoRoute):
-            if route.allowed and x.head.method != b"OPTIONS":
-                allow = (b"allow", b", ".join(sorted(route.allowed)))
-                return self._refuse(x, 405, "this is not a method of this resource", allow)
-            if not self._is_preflight(x):
-                return self._refuse(x, 404, NOTHING_HERE)
-        else:
-            x.route = route
         x.target = path + b"?" + query if query else path
-        return None
+        if isinstance(route, Route):
+            x.route = route
+            return None
+        if route.allowed and x.head.method != b"OPTIONS":
+            allow = (b"allow", b", ".join(sorted(route.allowed)))
+            return self._refuse(x, 405, "this is not a method of this resource", allow)
+        return None if self._is_preflight(x) else self._refuse(x, 404, NOTHING_HERE)
 
     def _is_preflight(self, x: Exchange) -> bool:
         noted = x.read.noted

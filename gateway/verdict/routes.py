@@ -135,6 +135,13 @@ class Found(NamedTuple):
     """By which its upstream knows it: that one is decided about."""
 
 
+class Known(Struct, frozen=True):
+    """The same of a path that has one."""
+
+    route: Route
+    path: bytes
+
+
 class RouteTable:
     """Routes in order: of those that match path and method the first is taken."""
 
@@ -153,19 +160,17 @@ class RouteTable:
                 if _first(route.pattern.encode()) in ((first, general) if own else (first,))
             )
         self._services = [route for route in self.routes if _first(route.pattern.encode()) == general]
-        self.known: dict[tuple[bytes, bytes], Found] = {}
+        self.known: dict[tuple[bytes, bytes], Known] = {}
         """By method and path as it was sent; look here before `route`."""
 
     def route(self, method: bytes, path: bytes) -> Found:
-        """The route of a path as it was sent; `WireError` 400 for one that has no single meaning. Remembered: programs
-        ask for the same resources."""
-        found = self.known.get((method, path))
-        if found is None:
-            found = self.find(method, canonical_path(path))
-            if len(path) <= LONGEST:
-                if len(self.known) >= PATHS:
-                    self.known.clear()
-                self.known[method, path] = found
+        """The route of a path as it was sent; `WireError` 400 for one that has no single meaning. If there is a route, it
+        is remembered: programs ask for the same resources."""
+        found = self.find(method, canonical_path(path))
+        if isinstance(found.route, Route) and len(path) <= LONGEST:
+            if len(self.known) >= PATHS:
+                self.known.clear()
+            self.known[method, path] = Known(found.route, found.path)
         return found
 
     def find(self, method: bytes, path: bytes) -> Found:
