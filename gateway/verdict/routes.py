@@ -164,8 +164,8 @@ class RouteTable:
         """By method and path as it was sent; look here before `route`."""
 
     def route(self, method: bytes, path: bytes) -> Found:
-        """The route of a path as it was sent; `WireError` 400 for one that has no single meaning. If there is a route, it
-        is remembered: programs ask for the same resources."""
+        """The route of a path as it was sent; `WireError` 400 for one that has no single meaning. Where there is
+        one, it is remembered: programs ask for the same resources."""
         found = self.find(method, canonical_path(path))
         if isinstance(found.route, Route) and len(path) <= LONGEST:
             if len(self.known) >= PATHS:

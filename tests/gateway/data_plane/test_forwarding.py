@@ -116,8 +116,8 @@ async def test_headers_of_the_hop_and_of_the_gateway_stop_here(start: Start) -> 
         (b"set-cookie", b"a=b"),
         (b"set-cookie", b"c=d"),
         (b"etag", b'"1"'),
-        (b"x-bb-requestid", REQUEST_ID),
         (b"content-length", b"2"),
+        (b"x-bb-requestid", REQUEST_ID),
     ]
 
 
