@@ -49,7 +49,7 @@ def render(doors: Doors, bounds: DataPlaneSettings, *, drain: float, access_log:
 def _upstream(name: str, targets: Sequence[Target]) -> str:
     servers = [f"server {_address(target)} weight={target.weight} max_fails=3 fail_timeout=5s;" for target in targets]
     choice = ["random two least_conn;"] if len(targets) > 1 else []
-    return f"upstream {name} {{ {' '.join([*choice, *servers, 'keepalive 64;'])} }}"
+    return f"upstream {name} {{ {' '.join([*choice, *servers, 'keepalive 64;', 'keepalive_requests 100000;'])} }}"
 
 
 def _address(target: Target) -> str:
