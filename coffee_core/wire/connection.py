@@ -308,12 +308,9 @@ class Connection(asyncio.Protocol):
         self._parsed = 0
         self.since = front.now
         whole = end == len(data)
-        self.head = head = read_request_head(
-            data if whole else data[:end],
-            front.lines,
-            max_line=settings.max_request_line,
-            max_headers=settings.max_headers,
-            memory=front.heads,
+        block = data if whole else data[:end]
+        self.head = head = read_request_head(  # by place: this runs for every request
+            block, front.lines, settings.max_request_line, settings.max_headers, front.heads
         )
         self._discarding = False
         if head.length or head.chunked:

@@ -96,7 +96,7 @@ class ResponseHead:
 
 
 def read_request_head(
-    block: bytes, lines: HeaderLines, *, max_line: int, max_headers: int, memory: HeadMemory[KnownHeaders] | None = None
+    block: bytes, lines: HeaderLines, max_line: int, max_headers: int, memory: HeadMemory[KnownHeaders] | None = None
 ) -> RequestHead:
     """`block` is a head with the empty line that ends it. What is ambiguous, or not served, is a `WireError`."""
     line = _REQUEST_LINE(block)

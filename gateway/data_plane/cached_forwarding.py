@@ -189,27 +189,29 @@ class Asking:
         return self.why not in {b"method", b"bypass"}
 
     def forward(
-        self, client: GatewayConnection, decision: Forward, upstream: Upstream, *, probe: bool = False
+        self, client: GatewayConnection, decision: Forward, upstream: Upstream, probe: bool = False
     ) -> Forwarding:
-        """Send it."""
-        return CachedForwarding(client, decision, upstream, probe=probe, asking=self)
+        """To be started."""
+        return CachedForwarding(client, decision, upstream, probe, _asking=self)
 
 
-class CachedForwarding(Forwarding):
+class CachedForwarding(Forwarding, kw_only=True):
     """Listens to an answer on its way, and keeps it if it may be kept and comes to its end."""
 
-    __slots__ = ("_age", "_asking", "_entry", "_flight", "_fresh", "_pieces", "_size")
+    _asking: Asking
+    _entry: Entry | None = None
+    _pieces: list[bytes] = []
+    _size: int = 0
+    _fresh: float = 0.0
+    _age: float = 0.0
+    _flight: Flight | None = None
 
-    def __init__(
-        self, client: GatewayConnection, decision: Forward, upstream: Upstream, *, asking: Asking, probe: bool = False
-    ) -> None:
-        self._asking = asking
-        self._entry: Entry | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._fresh = self._age = 0.0
-        self._flight = asking.caching.begin(asking.settings, asking.key) if asking.keeps else None
-        super().__init__(client, decision, upstream, probe=probe)
+    def start(self) -> None:
+        """Of `Forwarding`."""
+        asking = self._asking
+        if asking.keeps:
+            self._flight = asking.caching.begin(asking.settings, asking.key)
+        super().start()
 
     def upstream_answers(self, head: ResponseHead, piece: bytes, *, done: bool) -> None:
         """Of `Asker`."""

@@ -269,10 +269,11 @@ class GatewayConnection(HandlerConnection):
         if breaker.closed:
             forwarding = forward(self, decision, upstream)
         elif breaker.admit():
-            forwarding = forward(self, decision, upstream, probe=True)
+            forwarding = forward(self, decision, upstream, True)  # a probe
         else:
             self.fail(503, "the service is failing and is given a rest", retry_after=breaker.retry_after)
             return
+        forwarding.start()
         self.forwarding = forwarding
         if self._kept:
             for piece in self._kept:

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from coffee_core.wire.answer import status_line
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import ResponseHead
@@ -31,68 +33,55 @@ CRLF: Final = b"\r\n"
 clock = time.perf_counter
 
 
-class Forwarding:
+class Forwarding(Struct, eq=False):
     """Small messages are one write each way; larger ones are passed on as they come, never faster than they are read.
 
-    `Asker` of an `UpstreamConnection`.
+    `Asker` of an `UpstreamConnection`. A Struct, because one is made for every request; `start` comes next.
     """
 
-    __slots__ = (
-        "_chunked_answer",
-        "_connecting",
-        "_out",
-        "_probe",
-        "_replay",
-        "_replays",
-        "_trailers",
-        "_upstream",
-        "answered_at",
-        "client",
-        "connection",
-        "decision",
-        "head_request",
-        "request_complete",
-        "sent_at",
-        "upgrading",
-    )
+    client: GatewayConnection
+    decision: Forward
+    _upstream: Upstream
+    _probe: bool = False
+    """The breaker is not closed, and lets this one pass to learn from it."""
+    connection: UpstreamConnection | None = None
+    head_request: bool = False
+    request_complete: bool = True
+    upgrading: bytes = b""
+    sent_at: float = 0.0
+    answered_at: float = 0.0
+    _out: list[bytes] = []
+    _replay: bytes = b""
+    _replays: int = 0
+    _connecting: asyncio.Task[None] | None = None
+    _chunked_answer: bool = False
+    _trailers: bool = False
 
-    def __init__(
-        self, client: GatewayConnection, decision: Forward, upstream: Upstream, *, probe: bool = False
-    ) -> None:
-        """`probe`: the breaker is not closed, and lets this one pass to learn from it."""
-        head = client.head
-        self.client = client
-        self.decision = decision
-        self.head_request = head.method == b"HEAD"
-        self.upgrading = self._replay = b""
-        self.sent_at = self.answered_at = 0.0
-        self._upstream = upstream
-        self._probe = probe
-        self._connecting: asyncio.Task[None] | None = None
-        self._chunked_answer = self._trailers = False
-        self._replays = 0
+    def start(self) -> None:
+        """Send the head, and with it the request if that is all of it."""
+        head, decision, upstream = self.client.head, self.decision, self._upstream
+        method = head.method
+        if method == b"HEAD":
+            self.head_request = True
         if head.length or head.chunked:
             self.request_complete = False
             framing = b"transfer-encoding: chunked\r\n" if head.chunked else b"content-length: %d\r\n" % head.length
             if head.expects_continue:
                 framing += b"expect: 100-continue\r\n"
+        elif head.upgrade:
+            framing = self._upgrade(head.upgrade.lower())
         else:
-            self.request_complete = True
-            if head.upgrade:
-                framing = self._upgrade(head.upgrade.lower())
-            else:
-                framing = b"content-length: 0\r\n" if head.method in _SAYS_ZERO else b""
+            framing = b"content-length: 0\r\n" if method in _SAYS_ZERO else b""
         if head.connection and not self.upgrading and wanted(head):
             self._trailers = True
             framing += b"te: trailers\r\nconnection: te\r\n"
         # joined, not formatted: its size is known before it is made
-        data = b"".join((head.method, b" ", decision.target, upstream.version_and_host, decision.head, framing, CRLF))
+        data = b"".join((method, b" ", decision.target, upstream.version_and_host, decision.head, framing, CRLF))
         connection = self.connection = upstream.take()
         if connection is not None and self.request_complete:
-            self._out: list[bytes] = []
             self._begin(connection, data)
             return
-        self._out = [data]
+        self._out.append(data)
         if connection is None:
             self._connect(fresh=False)
 
