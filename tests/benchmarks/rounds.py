@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -124,10 +125,20 @@ def spent(peer: Peer) -> float:
     return own if peer.behind is None else own + spent(peer.behind)
 
 
+class Load(Protocol):
+    """One round on one peer: `rps`, `p50` and `p99` in ms, `count`, `bad` and `cpu_us`."""
+
+    def __call__(
+        self, peer: Peer, requests: Path, connections: int, seconds: float, *, pin: bool = True, once: bool = False
+    ) -> dict[str, float]:
+        """`requests`: a file with one a line, as JSON."""
+        ...
+
+
 def measure(
     peer: Peer, requests: Path, connections: int, seconds: float, *, pin: bool = True, once: bool = False
 ) -> dict[str, float]:
-    """One round on one peer."""
+    """By the load generator in Python."""
     command = [
         sys.executable, "-m", "tests.benchmarks.load", "127.0.0.1", str(peer.port), str(connections), str(seconds),
         str(requests), *(["once"] if once else []),
@@ -148,10 +159,12 @@ def compare(
     rounds: int,
     pin: bool = True,
     once: bool = False,
+    load: Load = measure,
 ) -> dict[str, Figures]:
     """Every peer in every round; `requests` by peer name; ratios are to the first peer, in the same round.
 
-    `pin`: the peer has a core and its load the other. `once`: no request is sent twice, each round has its own.
+    `pin`: the peer has a core and its load the other. `once`: no request is sent twice, each round has its own. `load`
+    is what makes one round.
     """
     shares = rounds + 1 if once else 1  # the first is for warming up
 
@@ -161,7 +174,7 @@ def compare(
             file = Path(folder) / "requests"
             lines = [json.dumps(one.decode("latin-1")) for one in requests[peer.name][share % shares :: shares]]
             file.write_text("\n".join(lines), encoding="utf-8")
-            return measure(peer, file, connections, seconds, pin=pin, once=once)
+            return load(peer, file, connections, seconds, pin=pin, once=once)
 
         try:
             for peer in peers:
