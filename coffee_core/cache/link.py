@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from coffee_core.cache.redis_client import open_server, server_urls
@@ -73,6 +74,7 @@ class InvalidationLink:
         self._caches: list[Invalidated] = []
         self._heard = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._turn = 0
         self._stopping = asyncio.Event()
 
@@ -83,7 +85,9 @@ class InvalidationLink:
     def start(self) -> None:
         """Connect in the background and keep connected."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep(), name="invalidation link")
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._keep(), name="invalidation link")
+            self._watching = loop.create_task(self._watch(), name="invalidation link's watch")
 
     async def stop(self) -> None:
         """Disconnect; the caches are in doubt from now on."""
@@ -91,6 +95,9 @@ class InvalidationLink:
         task, self._task = self._task, None
         if task is not None:
             await _end(task, self._doubt_after)
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            await _end(watching, self._doubt_after)
         self._doubt("stopped")
 
     async def _keep(self) -> None:
@@ -101,9 +108,19 @@ class InvalidationLink:
                 await self._serve(self._urls[self._turn % len(self._urls)])
             except (RedisError, OSError, TimeoutError) as error:
                 self._doubt(str(error) or type(error).__name__)
+            except Exception:  # whatever it is, nothing is pushed, and nobody else would say so
+                self._doubt("failed")
+                log.exception("the invalidation link failed")
             self._turn += 1
             pause = 0.05 if time.monotonic() - connected > 5 else min(pause * 2, 1.0)
             await _pause(self._stopping, pause)
+
+    async def _watch(self) -> None:
+        """The canary's silence is noticed also where the link waits for something else."""
+        while not self._stopping.is_set():
+            if time.monotonic() - self._heard > self._doubt_after + self._every:
+                self._doubt("no canary")
+            await _pause(self._stopping, self._every)
 
     async def _serve(self, url: str) -> None:
         """Subscribe and listen until the link fails."""
@@ -125,18 +142,26 @@ class InvalidationLink:
             beat = asyncio.get_running_loop().create_task(self._beat(telling, over), name="invalidation canary")
             stack.push_async_callback(_end, beat, self._doubt_after)
             stack.callback(over.set)
-            began = time.monotonic()
-            while not self._stopping.is_set():
-                message = await pubsub.get_message(timeout=self._every)
-                if message is not None:
-                    if message["type"] != "message":
-                        raise RedisError("subscribed anew: pushes in between are lost")
-                    self._hear(message["channel"], message["data"])
-                now = time.monotonic()
-                if now - self._heard > self._doubt_after:
-                    self._doubt("no canary")
-                if now - max(self._heard, began) > 2 * self._doubt_after:
-                    raise RedisError("no canary")
+            try:
+                await self._listen(pubsub)
+            except Exception as error:
+                self._doubt(str(error) or type(error).__name__)  # to close the connections may take a while
+                raise
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        """Until it is over, or fails."""
+        began = time.monotonic()
+        while not self._stopping.is_set():
+            message = await pubsub.get_message(timeout=self._every)
+            if message is not None:
+                if message["type"] != "message":
+                    raise RedisError("subscribed anew: pushes in between are lost")
+                self._hear(message["channel"], message["data"])
+            now = time.monotonic()
+            if now - self._heard > self._doubt_after:
+                self._doubt("no canary")
+            if now - max(self._heard, began) > 2 * self._doubt_after:
+                raise RedisError("no canary")
 
     async def _beat(self, telling: Redis, over: asyncio.Event) -> None:
         """Send canaries until it is over; a failure is heard as silence."""

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from redis.asyncio.client import PubSub
 
 from coffee_core.cache.announce import announce, invalidate
 from coffee_core.cache.lifetimes import Clock
+from coffee_core.cache.link import InvalidationLink
 from coffee_core.cache.redis_client import AnyRedis, open_redis
 from coffee_core.domain.errors import UnavailableError
 from coffee_core.testing.cache import SETTINGS, Authority, Fact, TestClock, until
@@ -71,6 +73,50 @@ async def test_a_revocation_whose_push_was_lost_holds_within_the_bound(cable: Ca
         await until(lambda: process.cache.peek(key) is None, SETTINGS.doubt + 1)
         assert await process.cache.get(key) is None
         cable.flow()
+
+
+async def test_a_link_that_fails_as_nobody_foresaw_is_in_doubt_at_once_and_comes_back(
+    redis_url: str, redis: AnyRedis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority()
+    key = authority.key("a")
+    authority.facts[key] = Fact("yes")
+    async with Process.run(redis_url, authority) as process:
+        link = process.link
+        assert await process.cache.get(key) == Fact("yes")
+
+        def faulty(*_: object) -> None:
+            monkeypatch.undo()
+            raise LookupError("a fault")
+
+        monkeypatch.setattr(link, "_hear", faulty)
+        doubts, reconnects = link.doubts, link.reconnects
+        await until(lambda: link.doubts > doubts)
+        assert process.cache.peek(key) is None
+        await until(lambda: link.reconnects > reconnects and not link.in_doubt)
+        assert "the invalidation link failed" in caplog.text
+        assert await process.cache.get(key) == Fact("yes")
+        del authority.facts[key]
+        await invalidate(redis, key)
+        await until(lambda: process.cache.peek(key) is None)
+
+
+async def test_silence_is_noticed_while_the_link_waits_for_something_else(redis_url: str) -> None:
+    link = InvalidationLink(redis_url, canary_every=0.05, doubt_after=0.3)
+    listen, over = link._listen, asyncio.Event()
+
+    async def stuck(pubsub: PubSub) -> None:
+        listening = asyncio.create_task(listen(pubsub))
+        await until(lambda: not link.in_doubt)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await over.wait()
+
+    link._listen = stuck  # type: ignore[method-assign]
+    link.start()
+    await until(lambda: link.doubts == 1 and link.in_doubt)
+    over.set()
+    await link.stop()
 
 
 async def test_after_a_reconnect_nothing_from_before_is_fresh(cable: Cable, redis: AnyRedis) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from coffee_core.cache.announce import invalidate
+from coffee_core.cache.announce import _publish, invalidate
+from coffee_core.cache.link import CHANNEL
 from coffee_core.cache.redis_client import AnyRedis, open_redis
 from coffee_core.testing.cache import until
 from gateway.verdict.decision import Forward, Refused
@@ -60,6 +62,28 @@ async def test_a_cluster_is_one_second_tier_for_all_processes() -> None:
             for built in (one, other):
                 for user in users:
                     await refused(built, request(TARGET, user.bearer()), 401)
+
+
+async def test_a_revocation_needs_no_bus_between_the_servers() -> None:
+    """A server that is deaf to the others, as while their connections are made anew, hears what it is told itself."""
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = await stack.enter_async_context(cluster())
+        identity = await stack.enter_async_context(Identity.serve())
+        built = await stack.enter_async_context(rig.running(rig.settings(identity, cluster_url(nodes))))
+        link, user = built.link, User(identity)
+        assert link is not None
+        await forwarded(built, request(TARGET, user.bearer()))
+        redis = open_redis(cluster_url(nodes), timeout=1, max_connections=4)
+        stack.push_async_callback(redis.aclose)
+        await redis.set("it", "knows the servers")
+        names = {node.port: await text(node, "CLUSTER", "MYID") for node in nodes}
+        for deaf in nodes:  # whichever has the link
+            for other in nodes:
+                if other is not deaf:
+                    await deaf.tell("CLUSTER", "FORGET", names[other.port])
+        await _publish(redis, CHANNEL, f"session:{user.sid}")
+        await until(lambda: built.sessions.peek(f"session:{user.sid}") is None, SOON)
+        assert not link.in_doubt
 
 
 async def test_while_a_master_is_replaced_nobody_is_refused_and_no_revocation_is_lost() -> None:
