@@ -26,12 +26,17 @@ from tests.benchmarks.gateway import (
     fill,
     forward_auth_peer,
     gateway_peer,
-    request,
 )
 from tests.benchmarks.rounds import Peer, free_port, pinned, spent, start, stop
 
 NEW = 24_000
 """Sessions of one round in which every request has another one: more than are asked for in it."""
+FIRST = "nginx, no auth"
+REQUEST = (
+    b"GET /content-service/api/content/7?q=1 HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench/1.0\r\n"
+    b"Accept: application/json\r\nAccept-Encoding: gzip\r\nX-Request-Id: 0f8fad5b-d9cb-469f-a165-70867728950e\r\n%b\r\n"
+)
+"""As a program sends it, with a caller's line."""
 UPSTREAM = """
 worker_processes 1;
 daemon off;
@@ -81,7 +86,7 @@ def by_wrk(
     done = subprocess.run(pinned(command, 1) if pin else command, capture_output=True, text=True, check=True)
     used = spent(peer) - before
     count, microseconds, p50, p99, bad = map(int, done.stdout.rpartition("RESULT ")[2].split())
-    if once and count > len(lines):
+    if once and count > len(lines) and peer.name != FIRST:  # who only forwards knows no sessions
         raise SystemExit(f"{count} requests were sent, and there were {len(lines)} sessions: ask for shorter rounds")
     return {
         "rps": count * 1e6 / microseconds,
@@ -127,7 +132,7 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
         bounds = {"seconds": float(options.seconds), "rounds": rounds}
         rows = Rows(folder, environment, upstream.port, bounds, by_wrk, shutil.which("nginx"))
         lines = await fill(url, secret, range(SESSIONS))
-        small = [request(line, 7) for line in lines]
+        small = [REQUEST % line for line in lines]
 
         def ours(workers: int = 1) -> list[Peer]:
             go = [go_peer(options.go, upstream.port, redis.port, secret, workers)] if options.go else []
@@ -141,7 +146,7 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
         rows.row("1 KB, 32 connections, forward auth", small, doors, connections=32)
         new = await fill(url, secret, range(SESSIONS, SESSIONS + NEW * (rounds + 1)))
         bounds["seconds"] = 1.0
-        each_new = [request(line, 7) for line in new]
+        each_new = [REQUEST % line for line in new]
         rows.row("1 KB, 32 connections, every request a new session", each_new, ours(), connections=32, once=True)
     finally:
         stop(upstream)
