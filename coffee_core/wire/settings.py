@@ -85,5 +85,9 @@ class WireSettings(BaseSettings):
     """While draining, a connection is closed when it has been idle this long; a request that was on its way is still
     answered."""
 
+    drain_first: Seconds = 5.0
+    """The same for a connection that has brought no request yet: its client means to send one, and few ask again on
+    another connection when a new one is closed."""
+
     backlog: Positive = 1024
     """Connections that wait in the kernel to be accepted."""

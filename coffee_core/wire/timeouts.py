@@ -24,7 +24,7 @@ def look(connection: Connection, now: float) -> None:
     phase = connection.phase
     age = now - connection.since
     if phase == IDLE:
-        if age > (settings.drain_idle if connection.front.draining else settings.idle_timeout):
+        if age > (_patience(connection) if connection.front.draining else settings.idle_timeout):
             connection.close()
     elif phase == HEAD:
         if age > settings.head_timeout:
@@ -38,6 +38,12 @@ def look(connection: Connection, now: float) -> None:
             connection.transport.abort()
     elif phase == CLOSING and age > settings.linger and not unsent:
         connection.transport.abort()
+
+
+def _patience(connection: Connection) -> float:
+    """While draining. A client that has connected and not asked yet does not know that it may have to ask again."""
+    settings = connection.settings
+    return settings.drain_idle if hasattr(connection, "head") else settings.drain_first  # its first request sets it
 
 
 def _drips(connection: Connection, now: float) -> bool:

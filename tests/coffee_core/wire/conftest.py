@@ -42,7 +42,8 @@ async def serve() -> AsyncIterator[Serve]:
 
     async def start(handler: Handler = echo, **settings: float) -> Served:
         front = HandlerFront(
-            handler, WireSettings(**{"sweep": 0.01, "drain_timeout": 0.2, "drain_idle": 0.02, **settings})
+            handler,
+            WireSettings(**{"sweep": 0.01, "drain_timeout": 0.2, "drain_idle": 0.02, "drain_first": 0.02, **settings}),
         )  # type: ignore[arg-type]
         (sock,) = bind()
         await front.start([sock])

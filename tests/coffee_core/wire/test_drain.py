@@ -38,6 +38,27 @@ async def test_a_request_in_flight_is_finished_and_idle_connections_are_closed(s
         await drain
 
 
+async def test_who_has_connected_and_not_asked_yet_is_answered_while_others_are_told_to_go(serve: Serve) -> None:
+    served = await serve(drain_timeout=5, drain_first=5)
+    async with await served.client() as idle, await served.client() as new:
+        assert (await idle.ask(GET)).status == 200
+        await until(lambda: len(served.front.connections) == 2, "both are accepted")
+        drain = asyncio.create_task(served.front.drain())
+        assert await idle.closed()
+        answer = await new.ask(GET)
+        assert (answer.status, answer.header(b"connection")) == (200, b"close")
+        assert await new.closed()
+        await drain
+
+
+async def test_who_connects_and_never_asks_does_not_hold_a_drain_up(serve: Serve) -> None:
+    served = await serve(drain_timeout=5, drain_first=0.05)
+    async with await served.client() as silent:
+        await until(lambda: len(served.front.connections) == 1, "it is accepted")
+        await served.front.drain()
+        assert await silent.closed()
+
+
 async def test_what_does_not_finish_is_cut(serve: Serve) -> None:
     cancelled = asyncio.Event()
 

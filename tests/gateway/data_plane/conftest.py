@@ -146,7 +146,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             PathVerdict(),
             edge,
             {"up": targets or [Target("127.0.0.1", upstream.port)]},
-            settings=WireSettings(**{"sweep": 0.01, "drain_timeout": 0.2, "drain_idle": 0.02, **(wire or {})}),
+            settings=WireSettings(
+                **{"sweep": 0.01, "drain_timeout": 0.2, "drain_idle": 0.02, "drain_first": 0.02, **(wire or {})}
+            ),
             upstream=DataPlaneSettings(**settings),
             log=AccessLog(AccessLogSettings(path=log, **(access_log or {}))),
             metrics=Metrics(),
