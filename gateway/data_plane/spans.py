@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from gateway.data_plane.client_side import GatewayConnection
 
-NAME = b"traceparent: "
+NAME = b"\r\ntraceparent: "
+"""A line of the head, and no part of another's value: a caller behind a trusted proxy writes the tracestate."""
 
 
 class Spans:

@@ -45,7 +45,8 @@ log = logging.getLogger(__name__)
 LOGIN = "this needs a session: send `Authorization: Bearer <token>` or the session cookie"
 EXPIRED = "the token is not valid, or its session has ended: log in again"
 NOTHING_HERE = "nothing is here: services are below /{name}-service/, and /docs describes them"
-NOT_FOUND = Known(UNROUTED, b"")
+UNKNOWN = Known(UNROUTED, b"")
+"""Of a path that has not been looked for yet."""
 
 
 class VerdictCore:
@@ -77,12 +78,12 @@ class VerdictCore:
             read = self._reader.read(head)
         peer = head.peer
         sent, _, query = head.target.partition(b"?")
-        found = self._known_paths((head.method, sent)) or NOT_FOUND
+        found = self._known_paths((head.method, sent)) or UNKNOWN
         target = found.path + b"?" + query if query else found.path
         x = Exchange(
             head, read, self._now(), read.request_id or new_request_id(), peer, peer, found.route, target
         )  # fmt: skip
-        if query or found is NOT_FOUND:
+        if query or found is UNKNOWN:
             refused = self._route(x, sent, query)
             if refused is not None:
                 return refused

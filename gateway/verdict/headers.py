@@ -88,13 +88,10 @@ class HeaderReader:
         self._names = Names()
 
     def read(self, asked: RequestHead) -> ReadHead:
-        """A request's headers, sorted by what they mean."""
-        same = asked.known
-        if same is None:
-            return self._sort(asked.headers)
-        read = same.note
-        if not isinstance(read, ReadHead):
-            read = same.note = self._sort(asked.headers)
+        """A request's headers, sorted by what they mean, and kept beside those that are known: look there before."""
+        read = self._sort(asked.headers)
+        if asked.known is not None:
+            asked.known.note = read
         return read
 
     def _sort(self, headers: HeaderList) -> ReadHead:

@@ -117,6 +117,7 @@ async def test_silence_is_noticed_while_the_link_waits_for_something_else(redis_
     await until(lambda: link.doubts == 1 and link.in_doubt)
     over.set()
     await link.stop()
+    assert link.doubts == 1
 
 
 async def test_after_a_reconnect_nothing_from_before_is_fresh(cable: Cable, redis: AnyRedis) -> None:

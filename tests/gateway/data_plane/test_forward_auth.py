@@ -186,13 +186,11 @@ def without_ids(heard: Heard) -> str:
     return LEFT.sub(b"LEFT", IDS.sub(b"ID", repr(heard).encode())).decode()
 
 
-async def test_memory_changes_no_answer_whatever_was_asked_with_these_headers_before() -> None:
+async def test_memory_changes_no_answer_whatever_was_asked_with_these_headers_before(
+    built: tuple[BuiltVerdict, Identity],
+) -> None:
     """Ways of asking, targets, callers and proxies in any order."""
-    async with Identity.serve() as identity:
-        await compare(identity)
-
-
-async def compare(identity: Identity) -> None:
+    _, identity = built
     config = rig.settings(identity, None, trusted_proxies=(ip_network("127.0.0.0/8"),))
     user, other = User(identity), User(identity, plan="FREE")
     trace = [(b"traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-00"), (b"tracestate", b"a=traceparent: b")]
@@ -209,7 +207,7 @@ async def compare(identity: Identity) -> None:
         b"/_gateway/verdict/nothing",
         b"/_gateway/verdict" + TARGET,
     )
-    async with rig.running(config) as built:
+    async with rig.running(config) as trusting:
         everything = [
             (number, target, client) for number in range(len(sets)) for target in targets
             for client in ("127.0.0.1", "127.0.0.2", "203.0.113.9")
@@ -220,8 +218,8 @@ async def compare(identity: Identity) -> None:
         for number, target, client in everything:
             headers, more = sets[number]
             known = remembered.setdefault(number, KnownHeaders([(b"host", b"g"), *headers.items(), *more], {}, b"g"))
-            heard = await ask(built, headers, target=target, client=client, more=more, known=known)
-            fresh = await ask(built, headers, target=target, client=client, more=more)
+            heard = await ask(trusting, headers, target=target, client=client, more=more, known=known)
+            fresh = await ask(trusting, headers, target=target, client=client, more=more)
             assert without_ids(heard) == without_ids(fresh), (number, target, client)
             statuses.add(heard.status)
         assert {200, 400, 404} <= statuses

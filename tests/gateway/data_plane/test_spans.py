@@ -28,7 +28,7 @@ def test_a_span_is_a_child_of_what_the_upstream_was_told_and_has_no_query() -> N
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     spans = Spans(provider)
-    head = f"x-a: 1\r\ntraceparent: 00-{TRACE}-{PARENT}-00\r\n".encode()
+    head = f"x-a: 1\r\ntraceparent: 00-{TRACE}-{PARENT}-00\r\ntracestate: a=traceparent: b\r\n".encode()
     decision = Forward("saas", b"/a", head, b"", REQUEST_ID, "service", b"3", b"PAID", b"7")
     spans.record(Client(b"/a?token=secret", decision), 503, 0.25)  # type: ignore[arg-type]
     (span,) = exporter.get_finished_spans()
