@@ -10,6 +10,7 @@ from coffee_core.domain.plan import Plan
 from gateway.verdict.decision import Forward, Local
 from gateway.verdict.exchange import Built, Exchange, TokenRecord
 from gateway.verdict.forwarding import LINES, Sent, lines_trusted, trace_trusted
+from gateway.verdict.identity_statement import PLANS
 from gateway.verdict.parts import Parts
 from gateway.verdict.plan import Grant
 from gateway.verdict.session import Session
@@ -18,6 +19,7 @@ NEW_TRACE: Final = b"traceparent: 00-"
 NO_FLAGS: Final = b"-00\r\n"
 """The beginning and the end of a trace of ours: its number is the request's id, and the span's is a part of that (W3C
 Trace Context)."""
+NO_END: Final = float("inf")
 NEVER: Final = b"never said"
 """Of a head that no other request may have."""
 
@@ -56,11 +58,13 @@ class Forwarder:
         grant: Grant,
         upstream: str,
     ) -> Built:
-        ends = [end for end in (session.value.expires if session.value else None, grant.until) if end is not None]
-        end = min(ends, default=float("inf"))
-        seconds = min(self._signer.reuse, max(0.0, end - time.time()))
-        said = self._signer.lines(upstream, record.claims, grant.plan, until=end)
-        who = (record.claims.partner_id.encode(), grant.plan.name.encode(), record.claims.uid.encode())
+        signer, claims = self._signer, record.claims
+        end = NO_END if session.value is None else session.value.expires
+        if grant.until is not None and grant.until < end:
+            end = grant.until
+        seconds = min(signer.reuse, max(0.0, end - time.time()))
+        said = signer.lines(upstream, claims, grant.plan, until=end)
+        who = (claims.partner_id.encode(), PLANS[grant.plan], claims.uid.encode())
         built = record.built[upstream] = Built(said, who, session, plan, self._now() + seconds)
         return built
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
 from hmac import compare_digest
 from typing import Final
@@ -24,6 +23,8 @@ import msgspec
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from gateway.verdict.base64url import decoded, encoded
+
 log = logging.getLogger(__name__)
 
 DIGESTS: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
@@ -32,9 +33,6 @@ DIGESTS: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
     "HS512": hashes.SHA512,
 }
 """The hash of each algorithm; a secret should have as many bytes (RFC 7518, 3.2)."""
-
-_URLSAFE = bytes.maketrans(b"+/", b"-_")
-_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class Ordinary(msgspec.Struct, gc=False):
@@ -73,8 +71,8 @@ class SharedSecrets:
             keyed = key.copy()
             keyed.update(signed)
             # the text is compared: a second spelling of the same bytes is not accepted
-            if compare_digest(_encoded(keyed.finalize()), signature):
-                return _decoded(signed.partition(b".")[2])
+            if compare_digest(encoded(keyed.finalize()), signature):
+                return decoded(signed.partition(b".")[2])
         raise jwt.InvalidSignatureError("signature")
 
     def _prepare(self, algorithm: str) -> list[HMAC]:
@@ -152,14 +150,3 @@ def read_payload(payload: bytes) -> dict[str, object]:
     if not isinstance(said, dict):
         raise jwt.DecodeError("no object")
     return said
-
-
-def _decoded(segment: bytes) -> bytes:
-    data = a2b_base64(segment.translate(_STANDARD) + b"==")
-    if _encoded(data) != segment:
-        raise jwt.DecodeError("a second spelling")
-    return data
-
-
-def _encoded(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).translate(_URLSAFE).rstrip(b"=")

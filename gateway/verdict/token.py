@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple
 
 import jwt
+from msgspec import Struct
 
 from gateway.verdict.jwks import Jwks
 from gateway.verdict.shared_secret import DIGESTS, SharedSecrets, check_claims, ordinary, read_payload
@@ -25,8 +26,8 @@ SYMMETRIC = frozenset(DIGESTS)
 ASYMMETRIC = frozenset(("RS256", "ES256", "EdDSA"))
 
 
-class Claims(NamedTuple):
-    """What a good token says. Ids are opaque, well-formed strings."""
+class Claims(Struct, frozen=True, gc=False):
+    """What a good token says. Ids are opaque strings of the letters, digits, `_` and `-` of ASCII."""
 
     uid: str
     sid: str
@@ -81,18 +82,12 @@ class TokenVerifier:
         `UnavailableError` as well: the keys cannot be had."""
         if len(raw) > self._settings.max_bytes:
             raise BadToken("too long")
-        if _COMPACT(raw) is None:
-            raise BadToken("not a compact JWS")
-        segment = raw.partition(b".")[0]
-        header = self._headers.get(segment)
-        if header is None:
-            header = self._read_header(raw)
-            if len(self._headers) >= KNOWN_HEADERS:
-                self._headers.clear()
-            self._headers[segment] = header
+        header = self._headers.get(raw.partition(b".")[0]) or self._read_header(raw)
         algorithm, kid = header
         if algorithm in SYMMETRIC:
-            return self._with_secrets(raw, algorithm)
+            return self._with_secrets(raw, algorithm)  # reads each segment strictly
+        if _COMPACT(raw) is None:
+            raise BadToken("not a compact JWS")
         if self._jwks is None or not isinstance(kid, str) or not 0 < len(kid) <= 128:
             raise BadToken("no key for it")
         return self._with_key_of(self._jwks, kid, raw, algorithm)
@@ -105,6 +100,8 @@ class TokenVerifier:
 
     def _read_header(self, raw: bytes) -> _Header:
         """What it says, if that is accepted."""
+        if _COMPACT(raw) is None:
+            raise BadToken("not a compact JWS")
         try:
             header = jwt.get_unverified_header(raw)
         except (jwt.PyJWTError, ValueError, RecursionError):
@@ -118,7 +115,10 @@ class TokenVerifier:
             raise BadToken("brings its own key")
         if str(header.get("typ", "JWT")).lower().removeprefix("application/") not in ("jwt", "at+jwt"):
             raise BadToken("not an access token")
-        return _Header(algorithm, header.get("kid"))
+        if len(self._headers) >= KNOWN_HEADERS:
+            self._headers.clear()
+        read = self._headers[raw.partition(b".")[0]] = _Header(algorithm, header.get("kid"))
+        return read
 
     def _with_secrets(self, raw: bytes, algorithm: str) -> Claims:
         settings = self._settings
