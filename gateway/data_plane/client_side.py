@@ -18,6 +18,7 @@ from gateway.data_plane.forwarding import Forwarding, clock
 from gateway.data_plane.local import for_the_edge
 from gateway.data_plane.own_answers import answered, own_problem, refused
 from gateway.verdict.decision import Answered, Decision, Forward, Local, Refused, RequestHead
+from gateway.verdict.pending import Pending
 
 if TYPE_CHECKING:
     from gateway.data_plane.cached_forwarding import Waiting
@@ -50,7 +51,7 @@ class GatewayConnection(HandlerConnection):
         self.began = 0.0
         self.status = 0
         self.sent = 0
-        self._deciding: asyncio.Future[Decision | Said] | None = None
+        self._deciding: Pending[Decision] | asyncio.Future[Decision | Said] | None = None
         self._kept: list[bytes] = []
 
     # requests
@@ -212,32 +213,49 @@ class GatewayConnection(HandlerConnection):
     # decisions
 
     def _wait_for(self, decision: Awaitable[Decision | Said]) -> None:
-        """Mostly it is a future, and this takes no task."""
+        """Mostly it is a pending one, and this takes no task."""
         self._kept = []
-        self._deciding = asyncio.ensure_future(decision)
-        self._deciding.add_done_callback(self._decided)
+        if isinstance(decision, Pending):
+            self._deciding = decision
+            decision.then(self._decided)
+        else:
+            self._deciding = deciding = asyncio.ensure_future(decision)
+            deciding.add_done_callback(self._done)
 
-    def _decided(self, deciding: asyncio.Future[Decision | Said]) -> None:
+    def _done(self, deciding: asyncio.Future[Decision | Said]) -> None:
         if self._deciding is not deciding:
             return  # this request has ended
+        if deciding.cancelled():
+            self._decided(asyncio.CancelledError())
+        else:
+            self._decided(deciding.exception() or deciding.result())
+
+    def _decided(self, outcome: Decision | Said | BaseException) -> None:
         self._deciding = None
-        if deciding.cancelled():  # not by us: nobody will answer any more
-            self.kill()
-            return
-        fault = deciding.exception()
-        if fault is not None:  # the verdict never raises for what a caller sent: this is one of ours
-            log.error("a decision failed", exc_info=fault)
-            self._answer_now(own_problem(500, "something went wrong here", b"", self._path()))
-            return
-        self.resume()
-        outcome = deciding.result()
         try:
-            if isinstance(outcome, (Allowed, NotAllowed)):
+            self.resume()
+            if isinstance(outcome, Forward):
+                self.decision = outcome
+                self._forward(outcome)
+            elif isinstance(outcome, (Allowed, NotAllowed)):
                 self._say(outcome)
+            elif isinstance(outcome, BaseException):
+                self._undecided(outcome)
             else:
                 self._follow(outcome)
         except WireError as error:
             self.refuse(error)
+        except Exception:  # as in `data_received`: whoever tells has others to tell
+            log.exception("a connection failed")
+            self.refuse(WireError(500, "something went wrong here"))
+
+    def _undecided(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):  # not by us: nobody will answer any more
+            self.kill()
+            return
+        # the verdict never raises for what a caller sent: this is one of ours
+        log.error("a decision failed", exc_info=error)
+        self._answer_now(own_problem(500, "something went wrong here", b"", self._path()))
 
     def _follow(self, decision: Decision) -> None:
         self.decision = decision

@@ -4,16 +4,15 @@ both are known.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
-from functools import partial
 from typing import Protocol
 
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.cache.two_tier import TwoTierCache
 from coffee_core.domain.errors import UnavailableError
-from gateway.verdict.decision import Decision
+from gateway.verdict.decision import Answered, Decision, Forward, Local, Refused
 from gateway.verdict.exchange import Exchange, TokenRecord
+from gateway.verdict.pending import Pending
 from gateway.verdict.plan import Grant
 from gateway.verdict.session import Session
 
@@ -32,11 +31,10 @@ class Steps(Protocol):
         ...
 
 
-class Asked:
-    """One request whose session or plan is being looked up. `decision` gets the outcome; once that is cancelled nothing
-    is done for it any more."""
+class Asked(Pending[Decision]):
+    """One request whose session or plan is being looked up. Once it is cancelled nothing is done for it any more."""
 
-    __slots__ = ("_plan", "_record", "_session", "_steps", "_x", "decision")
+    __slots__ = ("_plan", "_record", "_session", "_steps", "_x")
 
     def __init__(
         self,
@@ -46,7 +44,7 @@ class Asked:
         plan: CachedEntry[Grant] | None,
         steps: Steps,
     ) -> None:
-        self.decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        Pending.__init__(self)  # by name: `super()` costs an object, and this runs for every new session
         self._x = x
         self._record = record
         self._session = session
@@ -77,45 +75,25 @@ class Asked:
             self._go_on(self._session, outcome)
 
     def _go_on(self, session: CachedEntry[Session], plan: CachedEntry[Grant]) -> None:
-        if self.decision.done():
+        if self.over:
             return
         try:
             outcome = self._steps.found(self._x, self._record, session, plan)
         except Exception as error:  # noqa: BLE001 - a fault of ours is told to who waits, not to the cache that answered
-            self.decision.set_exception(error)
+            self.tell(error)
         else:
             self._decided(outcome)
 
     def _failed(self, error: BaseException) -> None:
-        if self.decision.done():
+        if self.over:
             return
         if isinstance(error, UnavailableError):
             self._decided(self._steps.unknown(self._x, error))
-        elif isinstance(error, asyncio.CancelledError):
-            self.decision.cancel()
         else:
-            self.decision.set_exception(error)
+            self.tell(error)
 
     def _decided(self, outcome: Decision | Awaitable[Decision]) -> None:
-        if isinstance(outcome, Awaitable):  # a limit has to be asked for: that takes a task
-            task = asyncio.ensure_future(outcome)
-            task.add_done_callback(partial(_pass_on, self.decision))
-            self.decision.add_done_callback(partial(_end, task))
+        if isinstance(outcome, (Forward, Refused, Answered, Local)):
+            self.tell(outcome)
         else:
-            self.decision.set_result(outcome)
-
-
-def _pass_on(decision: asyncio.Future[Decision], task: asyncio.Future[Decision]) -> None:
-    if decision.done():
-        return
-    if task.cancelled():
-        decision.cancel()
-    elif (error := task.exception()) is not None:
-        decision.set_exception(error)
-    else:
-        decision.set_result(task.result())
-
-
-def _end(task: asyncio.Future[Decision], decision: asyncio.Future[Decision]) -> None:
-    if decision.cancelled():
-        task.cancel()
+            self.follow(outcome)  # a limit has to be asked for

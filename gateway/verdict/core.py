@@ -222,7 +222,7 @@ class VerdictCore:
             asked.ask(sessions, plans)
         except UnavailableError as error:
             return self.unknown(x, error)
-        return asked.decision
+        return asked
 
     def found(
         self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant]
