@@ -10,50 +10,61 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Generic, Protocol, TypeVar
 
 from coffee_core.cache.redis_scripts import DOWN, RedisScripts, Silence
 
 AT_ONCE = 200
 """Keys in one question: the server does nothing else meanwhile."""
 
-Told: TypeAlias = Callable[[bytes | Silence | None], None]
-"""Gets what is stored under the key; `None`: nothing is. It may not raise."""
+
+class Keyed(Protocol):
+    """Who asks."""
+
+    @property
+    def key(self) -> str:
+        """About what."""
+        ...
 
 
-class Lookups:
-    """Gathers and asks, on a single server."""
+A = TypeVar("A", bound=Keyed)
 
-    def __init__(self, scripts: RedisScripts) -> None:
+
+class Lookups(Generic[A]):
+    """Gathers and asks, on a single server.
+
+    `told` gets who asked and what is stored under his key; `None`: nothing is. It may not raise.
+    """
+
+    def __init__(self, scripts: RedisScripts, told: Callable[[A, bytes | Silence | None], None]) -> None:
         self._scripts = scripts
-        self._keys: list[bytes] = []
-        self._told: list[Told] = []
+        self._told = told
+        self._asking: list[A] = []
         self._away = False
         """Whether a question is under way, or will be in this turn of the loop."""
 
-    def ask(self, key: str, told: Told) -> None:
+    def ask(self, asking: A) -> None:
         """Ask with the next trip."""
-        self._keys.append(key.encode())
-        self._told.append(told)
+        self._asking.append(asking)
         if not self._away:
             self._away = True
             asyncio.get_running_loop().call_soon(self._go)
 
     def _go(self) -> None:
-        keys, self._keys = self._keys[:AT_ONCE], self._keys[AT_ONCE:]
-        told, self._told = self._told[:AT_ONCE], self._told[AT_ONCE:]
-        self._scripts.values(keys, partial(self._replied, told))
+        asking, self._asking = self._asking[:AT_ONCE], self._asking[AT_ONCE:]
+        self._scripts.values([each.key.encode() for each in asking], partial(self._replied, asking))
 
-    def _replied(self, asked: Sequence[Told], reply: object) -> None:
-        if isinstance(reply, list) and len(reply) == len(asked):
-            for told, value in zip(asked, reply, strict=True):
-                told(value if value is None or isinstance(value, bytes) else DOWN)
+    def _replied(self, asking: Sequence[A], reply: object) -> None:
+        told = self._told
+        if isinstance(reply, list) and len(reply) == len(asking):
+            for each, value in zip(asking, reply, strict=True):
+                told(each, value if value is None or isinstance(value, bytes) else DOWN)
         else:
             # who came meanwhile would wait a time-out of his own for the same silence
-            asked, self._keys, self._told = [*asked, *self._told], [], []
-            for told in asked:
-                told(DOWN)
-        if self._keys:
+            asking, self._asking = [*asking, *self._asking], []
+            for each in asking:
+                told(each, DOWN)
+        if self._asking:
             self._go()
         else:
             self._away = False

@@ -17,7 +17,7 @@ from redis.asyncio import Connection, Redis
 from redis.exceptions import RedisError
 
 from coffee_core.cache.resp import MOST as MOST_BYTES
-from coffee_core.cache.resp import Fault, Reply, pack, read
+from coffee_core.cache.resp import Fault, Reply, pack, read, texts
 
 log = logging.getLogger(__name__)
 
@@ -179,20 +179,23 @@ class _Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Replies, and parts of them."""
+        if not self._rest and self._pipeline.asked() and (found := texts(data)) is not None:
+            self._pipeline.answered(found)
+            return
         data, at = self._rest + data if self._rest else data, 0
         while at < len(data) and not self.transport.is_closing():
             try:
-                found = read(data, at)
-                if found is None and len(data) - at > MOST_BYTES:
+                one = read(data, at)
+                if one is None and len(data) - at > MOST_BYTES:
                     raise ValueError("an endless reply")
-                if found is not None and not self._pipeline.asked():
+                if one is not None and not self._pipeline.asked():
                     raise ValueError("a reply that nobody has asked for")
             except ValueError as error:
                 self._pipeline.unreadable(error)
                 return
-            if found is None:
+            if one is None:
                 break
-            reply, at = found
+            reply, at = one
             self._pipeline.answered(reply)
         self._rest = data[at:]
 

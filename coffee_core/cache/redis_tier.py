@@ -13,7 +13,9 @@ import secrets
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from coffee_core.cache.claims import Claims
 from coffee_core.cache.lookups import Lookups
@@ -52,11 +54,29 @@ FOUND: Final = State.FOUND
 """By its own name: to look it up in its class costs more than to compare it."""
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True, gc=False):
     """`raw` is the value (FOUND) or this process's claim (CLAIMED): what a fill expects to replace."""
 
     state: State
     raw: bytes = b""
+
+
+class Asking(Protocol):
+    """Who wants to know what is stored under a key."""
+
+    @property
+    def key(self) -> str:
+        """The key."""
+        ...
+
+    @property
+    def claims_for(self) -> float:
+        """Seconds for which it claims the right to load what is not there."""
+        ...
+
+    def heard(self, answer: Answer) -> None:
+        """Called once. It may not raise."""
+        ...
 
 
 DOWN = Answer(State.DOWN)
@@ -74,7 +94,7 @@ class RedisTier:
         self.scripts = scripts
         """For other scripts on the same server: what they learn of its silence, this learns too."""
         self._claims = Claims(scripts)
-        self._lookups = Lookups(scripts) if scripts.single else None
+        self._lookups = Lookups(scripts, self._looked) if scripts.single else None
         """Mostly a value is there, and then nothing has to be claimed. On a cluster, where each key is asked by itself,
         a claim is asked for at once: that is one trip for those that are not there."""
         self._self = b""
@@ -86,18 +106,18 @@ class RedisTier:
         """Questions without an answer, ever."""
         return self.scripts.errors
 
-    def ask(self, key: str, *, seconds: float, told: Callable[[Answer], None]) -> None:
-        """The value, or the right to load it for so many seconds; `told` hears it, and may not raise."""
+    def ask(self, asking: Asking) -> None:
+        """The value, or the right to load it."""
         if self._lookups is None:
-            self._claim(key, seconds, told)
+            self._claim(asking.key, asking.claims_for, asking.heard)
         else:
-            self._lookups.ask(key, partial(self._looked, key, seconds, told))
+            self._lookups.ask(asking)
 
-    def _looked(self, key: str, seconds: float, told: Callable[[Answer], None], reply: bytes | Silence | None) -> None:
+    def _looked(self, asking: Asking, reply: bytes | Silence | None) -> None:
         if reply is None:
-            self._claim(key, seconds, told)
+            self._claim(asking.key, asking.claims_for, asking.heard)
         else:
-            told(_answer(reply))
+            asking.heard(_answer(reply))
 
     def _claim(self, key: str, seconds: float, told: Callable[[Answer], None]) -> None:
         if not self._self:  # in the process that asks, whatever it was forked from
@@ -139,7 +159,7 @@ def _claimed(told: Callable[[Answer], None], token: bytes, reply: bytes | Silenc
 def _answer(reply: bytes | Silence) -> Answer:
     if isinstance(reply, Silence):
         return DOWN
-    if not reply.startswith(b"!"):
+    if reply[:1] != b"!":
         return Answer(FOUND, reply)
     if reply == NEGATIVE:
         return ABSENT

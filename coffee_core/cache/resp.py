@@ -55,8 +55,19 @@ def read(data: bytes, at: int = 0, depth: int = 0) -> tuple[Reply, int] | None:
     return _items(data, behind, number, depth)
 
 
+def texts(data: bytes) -> list[Reply] | None:
+    """The list that this is, where it is whole, alone, and of texts without an end of line: read in one go, because there
+    may be hundreds. `None` says nothing about it."""
+    pieces = data.split(b"\r\n")
+    found: list[Reply] = [*pieces[2:-1:2]]
+    if len(pieces) == 2 * len(found) + 2 and not pieces[-1] and pieces[0] == b"*%d" % len(found):
+        lengths = [b"$%d" % len(text) for text in pieces[2:-1:2]]
+        return found if pieces[1:-1:2] == lengths else None
+    return None
+
+
 def _items(data: bytes, at: int, number: int, depth: int) -> tuple[Reply, int] | None:
-    """So many replies. Texts, of which there may be hundreds, are read here as above, without a call for each."""
+    """So many replies. Texts are read here as above, without a call for each."""
     items: list[Reply] = []
     for _ in range(number):
         end = data.find(b"\r\n", at)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.cache.held import Held
@@ -50,21 +52,24 @@ class Source(Protocol[V]):
         ...
 
 
-class _Flight(Generic[V]):
+class _Flight(Struct, Generic[V], eq=False):
     """One load, and all who wait for it."""
 
-    __slots__ = ("context", "epoch", "key", "started", "task", "valid", "waiting")
+    cache: TwoTierCache[V]
+    key: str
+    claims_for: float
+    started: float
+    epoch: int
+    waiting: list[Told[V]]
+    context: Context
+    """Of the first one: the authority is asked in it."""
+    valid: bool = True
+    task: asyncio.Task[None] | None = None
+    """From when Redis alone was not enough."""
 
-    def __init__(self, key: str, told: Told[V], started: float, epoch: int) -> None:
-        self.key = key
-        self.valid = True
-        self.started = started
-        self.epoch = epoch
-        self.waiting = [told]
-        self.context = copy_context()
-        """Of the first one: the authority is asked in it."""
-        self.task: asyncio.Task[None] | None = None
-        """From when Redis alone was not enough."""
+    def heard(self, answer: Answer) -> None:
+        """Of `Asking`."""
+        self.cache.heard(self, answer)
 
 
 class TwoTierCache(Generic[V]):
@@ -137,11 +142,11 @@ class TwoTierCache(Generic[V]):
             return
         if len(self._flights) >= self._lifetimes.max_loads:
             raise UnavailableError("too many look-ups are under way; try again")
-        flight = self._flights[key] = _Flight(key, told, self._now(), self.epoch)
+        flight = self._flights[key] = self._flight(key, told)
         if self._remote is None:
-            self._heard(flight, DOWN)
+            self.heard(flight, DOWN)
         else:
-            self._remote.ask(key, seconds=self._claim_seconds, told=partial(self._heard, flight))
+            self._remote.ask(flight)
 
     def invalidate(self, key: str) -> None:
         """Nothing known of this key counts any more, in process or in flight; Redis is the caller's to change."""
@@ -150,8 +155,7 @@ class TwoTierCache(Generic[V]):
 
     def keep(self, key: str, value: V) -> None:
         """Hold a value in process as if it had been loaded now, without asking anybody."""
-        flight = _Flight[V](key, _nobody, self._now(), self.epoch)
-        self._keep(key, self._entry(flight, value, self._source.expires(value), 0, AUTHORITY))
+        self._keep(key, self._entry(self._flight(key, _nobody), value, self._left(value), 0, AUTHORITY))
 
     def forget(self, key: str) -> None:
         """As `invalidate`, for a key that no push has named."""
@@ -168,7 +172,7 @@ class TwoTierCache(Generic[V]):
         self.stats.drops += 1
         self.epoch += 1
 
-    def _heard(self, flight: _Flight[V], answer: Answer) -> None:
+    def heard(self, flight: _Flight[V], answer: Answer) -> None:
         """Redis's first answer. Mostly it is all that is needed, and then no task is."""
         if answer is DOWN and self._remote is not None:
             self.stats.remote_down += 1
@@ -185,6 +189,9 @@ class TwoTierCache(Generic[V]):
         else:
             self.stats.outrun += 1
             self._take_off(flight, self._fly(flight, None))
+
+    def _flight(self, key: str, told: Told[V]) -> _Flight[V]:
+        return _Flight(self, key, self._claim_seconds, self._now(), self.epoch, [told], copy_context())
 
     def _take_off(self, flight: _Flight[V], work: Coroutine[None, None, None]) -> None:
         flight.task = asyncio.get_running_loop().create_task(work, context=flight.context)
@@ -225,22 +232,27 @@ class TwoTierCache(Generic[V]):
 
     def _by_remote(self, flight: _Flight[V], answer: Answer) -> CachedEntry[V] | None:
         """What Redis knows, if that is enough: not what is unreadable or past its end."""
-        state, raw = answer
-        if state is FOUND:
+        if answer.state is FOUND:
+            raw = answer.raw
             try:
                 value = self._source.decode(raw)
             except ValueError:
                 self.stats.unreadable += 1
                 return None
-            expires = self._source.expires(value)
-            if expires is not None and expires <= self._wall():
+            left = self._left(value)
+            if left is not None and left <= 0:
                 return None
             self.stats.remote_hits += 1
-            return self._entry(flight, value, expires, len(raw), REDIS)
-        if state is State.ABSENT:
+            return self._entry(flight, value, left, len(raw), REDIS)
+        if answer.state is State.ABSENT:
             self.stats.remote_hits += 1
             return self._entry(flight, None, None, 0, REDIS)
         return None
+
+    def _left(self, value: V) -> float | None:
+        """Seconds until its own end, where it has one."""
+        expires = self._source.expires(value)
+        return None if expires is None else expires - self._wall()
 
     async def _by_authority(self, flight: _Flight[V], answer: Answer) -> CachedEntry[V]:
         key = flight.key
@@ -261,8 +273,8 @@ class TwoTierCache(Generic[V]):
                 await self._remote.fill(key, answer.raw, raw, seconds=seconds)
             elif answer.state is State.CLAIMED:
                 await self._remote.release(key, answer.raw)  # or the next attempt would wait for this one
-        expires = None if value is None else self._source.expires(value)
-        return self._entry(flight, value, expires, len(raw), AUTHORITY)
+        left = None if value is None else self._left(value)
+        return self._entry(flight, value, left, len(raw), AUTHORITY)
 
     async def _ask_remote(self, key: str, since: float, answer: Answer | None) -> Answer:
         """Redis's answer, after `answer`; waits a bounded time for a load by another process."""
@@ -291,27 +303,24 @@ class TwoTierCache(Generic[V]):
             self.stats.load_errors += 1
             raise
 
-    def _entry(
-        self, flight: _Flight[V], value: V | None, expires: float | None, size: int, source: str
-    ) -> CachedEntry[V]:
-        lifetimes, now = self._lifetimes, self._now()
-        fresh_until = now + lifetimes.jittered(lifetimes.fresh if value is not None else lifetimes.negative)
-        if self._link is None or self._link.in_doubt:
+    def _entry(self, flight: _Flight[V], value: V | None, left: float | None, size: int, source: str) -> CachedEntry[V]:
+        lifetimes, link, now = self._lifetimes, self._link, self._now()
+        lifetime = lifetimes.fresh if value is not None else lifetimes.negative
+        fresh_until = now + lifetimes.jittered(lifetime)
+        if link is None or link.in_doubt:
             fresh_until = min(fresh_until, flight.started + lifetimes.doubt)
         stale_until = fresh_until + lifetimes.stale if value is not None else fresh_until
-        if expires is not None:
-            end = now + expires - self._wall()
-            if end < stale_until:
-                fresh_until, stale_until = min(fresh_until, end), end
+        if left is not None and now + left < stale_until:
+            stale_until = now + left
+            fresh_until = min(fresh_until, stale_until)
         return CachedEntry(value, len(flight.key) + size + OVERHEAD, flight.epoch, fresh_until, stale_until, source)
 
     def _remote_seconds(self, value: V | None) -> float:
         lifetimes = self._lifetimes
         if value is None:
             return lifetimes.jittered(lifetimes.negative)
-        expires = self._source.expires(value)
-        seconds = lifetimes.jittered(lifetimes.remote)
-        return seconds if expires is None else min(seconds, expires - self._wall())
+        left, seconds = self._left(value), lifetimes.jittered(lifetimes.remote)
+        return seconds if left is None else min(seconds, left)
 
     def _keep(self, key: str, entry: CachedEntry[V]) -> None:
         before = self._held.put(key, entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from coffee_core.cache.lookups import AT_ONCE, Lookups
 from coffee_core.cache.redis_client import open_redis
@@ -24,15 +25,26 @@ class Counting(RedisScripts):
         super().values(keys, told)
 
 
-def ask(lookups: Lookups, key: str) -> asyncio.Future[bytes | Silence | None]:
-    reply: asyncio.Future[bytes | Silence | None] = asyncio.get_running_loop().create_future()
-    lookups.ask(key, reply.set_result)
-    return reply
+class Asking(NamedTuple):
+    """About one key."""
+
+    key: str
+    reply: asyncio.Future[bytes | Silence | None]
+
+
+def lookups_on(scripts: RedisScripts) -> Lookups[Asking]:
+    return Lookups(scripts, lambda asking, reply: asking.reply.set_result(reply))
+
+
+def ask(lookups: Lookups[Asking], key: str) -> asyncio.Future[bytes | Silence | None]:
+    asking = Asking(key, asyncio.get_running_loop().create_future())
+    lookups.ask(asking)
+    return asking.reply
 
 
 async def test_each_key_gets_its_own_value_and_all_of_one_turn_one_trip(redis_url: str) -> None:
     scripts = Counting(redis_url)
-    lookups = Lookups(scripts)
+    lookups = lookups_on(scripts)
     await scripts.redis.mset({"lookups:a": b"one", "lookups:b": b"", "lookups:c": b"\r\n$3"})
     await scripts.redis.rpush("lookups:list", "x")
     names = ["lookups:a", "lookups:none", "lookups:b", "lookups:list", "lookups:c", "lookups:a"]
@@ -45,7 +57,7 @@ async def test_each_key_gets_its_own_value_and_all_of_one_turn_one_trip(redis_ur
 
 async def test_what_is_asked_while_a_trip_is_under_way_goes_in_the_next_one(redis_url: str) -> None:
     scripts = Counting(redis_url)
-    lookups = Lookups(scripts)
+    lookups = lookups_on(scripts)
     first = ask(lookups, "lookups:first")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -63,7 +75,7 @@ async def test_what_is_asked_while_a_trip_is_under_way_goes_in_the_next_one(redi
 async def test_who_came_while_redis_was_silent_is_told_so_with_the_first(redis_url: str) -> None:
     async with Cable(redis_url) as cable:
         scripts = Counting(cable.url)
-        lookups = Lookups(scripts)
+        lookups = lookups_on(scripts)
         await ask(lookups, "lookups:before")
         cable.hang()
         first = ask(lookups, "lookups:first")
@@ -80,7 +92,7 @@ async def test_who_came_while_redis_was_silent_is_told_so_with_the_first(redis_u
 
 async def test_a_server_that_is_gone_is_silent() -> None:
     scripts = Counting(f"redis://127.0.0.1:{free_port()}")
-    lookups = Lookups(scripts)
+    lookups = lookups_on(scripts)
     assert await asyncio.gather(*(ask(lookups, f"lookups:{n}") for n in range(3))) == [DOWN] * 3
     assert scripts.errors == 1
     await scripts.close()

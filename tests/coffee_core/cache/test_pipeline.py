@@ -8,12 +8,14 @@ import secrets
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coffee_core.cache.pipeline import MOST
 from coffee_core.cache.redis_client import open_redis
 from coffee_core.cache.redis_scripts import DOWN, RedisScripts
 from coffee_core.cache.redis_tier import RedisTier, State
-from coffee_core.cache.resp import Fault, Reply, pack, read
+from coffee_core.cache.resp import Fault, Reply, pack, read, texts
 from tests.support.cable import Cable
 
 ECHO = "return {ARGV[1], #ARGV[1]}"
@@ -61,6 +63,19 @@ def test_a_reply_is_read_whole_or_not_at_all(raw: bytes, reply: Reply) -> None:
 def test_what_is_no_reply_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
         read(raw)
+
+
+TEXTS = st.lists(st.binary(max_size=6) | st.sampled_from((b"", b"\r\n", b"$1\r\na", b"\r")), max_size=5)
+
+
+@given(TEXTS, st.integers(0, 80), st.sampled_from((b"", b"1", b"\r\n", b"$", b"-")))
+def test_a_list_that_is_read_in_one_go_is_the_one_that_stands_there(parts: list[bytes], at: int, put: bytes) -> None:
+    raw = pack(parts)
+    plain = not any(b"\r\n" in part for part in parts)
+    assert (texts(raw) == parts) is plain
+    raw = raw[:at] + put + raw[at + 1 :]
+    found = texts(raw)
+    assert found is None or read(raw) == (found, len(raw))
 
 
 def test_a_command_says_the_length_of_each_part() -> None:
