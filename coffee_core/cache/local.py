@@ -111,29 +111,35 @@ class QueueCache(Generic[W]):
 
     def set(self, key: Key, value: W) -> None:
         """Store it; older keys may have to go."""
-        weight = value.weight
+        weight, places = value.weight, self._places
+        if key in places or weight > self.max_bytes:
+            self._change(key, value, weight)
+            return
+        place = places[key] = _Place(key, value, weight)
+        mark, gone = hash(key), self._gone
+        at = mark % len(gone)
+        if gone[at] == mark:
+            gone[at] = 0
+            place.proven = True
+            self._proven.append(place)
+        else:
+            self._new.append(place)
+            self._new_weight += weight
+        self._weight = total = self._weight + weight
+        if total > self.max_bytes:
+            self._evict()
+
+    def _change(self, key: Key, value: W, weight: int) -> None:
+        """Of a key that is there, or has no room."""
         place = self._places.get(key)
-        if weight > self.max_bytes:
+        if place is None or weight > self.max_bytes:
             self.remove(key)
             return
-        if place is None:
-            place = self._places[key] = _Place(key, value, weight)
-            mark = hash(key)
-            at = mark % len(self._gone)
-            if self._gone[at] == mark:
-                self._gone[at] = 0
-                place.proven = True
-                self._proven.append(place)
-            else:
-                self._new.append(place)
-                self._new_weight += weight
-            self._weight += weight
-        else:
-            more = weight - place.weight
-            place.value, place.weight = value, weight
-            self._weight += more
-            if not place.proven:
-                self._new_weight += more
+        more = weight - place.weight
+        place.value, place.weight = value, weight
+        self._weight += more
+        if not place.proven:
+            self._new_weight += more
         if self._weight > self.max_bytes:
             self._evict()
 
@@ -157,30 +163,29 @@ class QueueCache(Generic[W]):
         return self._weight
 
     def _evict(self) -> None:
-        looks = LOOKS
+        looks, places = LOOKS, self._places
         while self._weight > self.max_bytes:
             of_new = self._new_weight > self._room_for_new or not self._proven
             place = (self._new if of_new else self._proven).popleft()
             if place.value is None:
                 self._removed -= 1
                 continue
+            weight = place.weight
             if of_new:
-                self._new_weight -= place.weight
+                self._new_weight -= weight
             if place.uses and looks:
                 looks -= 1
                 place.uses = 0 if of_new else place.uses - 1
                 place.proven = True
                 self._proven.append(place)
                 continue
-            del self._places[place.key]
-            self._weight -= place.weight
+            del places[place.key]
+            self._weight -= weight
             if of_new:
-                self._remember(hash(place.key))
-
-    def _remember(self, mark: int) -> None:
-        if len(self._gone) < len(self._places):
-            self._gone = _marks(2 * len(self._places))
-        self._gone[mark % len(self._gone)] = mark
+                mark, gone = hash(place.key), self._gone
+                if len(gone) < len(places):
+                    gone = self._gone = _marks(2 * len(places))
+                gone[mark % len(gone)] = mark
 
 
 def _marks(many: int) -> array[int]:

@@ -56,8 +56,8 @@ def read(data: bytes, at: int = 0, depth: int = 0) -> tuple[Reply, int] | None:
 
 
 def texts(data: bytes) -> list[Reply] | None:
-    """The list that this is, where it is whole, alone, and of texts without an end of line: read in one go, because there
-    may be hundreds. `None` says nothing about it."""
+    """The list that this is, where it is whole, alone, and of texts without an end of line. There may be hundreds: they
+    are read in one go. `None` says nothing about it."""
     pieces = data.split(b"\r\n")
     found: list[Reply] = [*pieces[2:-1:2]]
     if len(pieces) == 2 * len(found) + 2 and not pieces[-1] and pieces[0] == b"*%d" % len(found):

@@ -28,7 +28,7 @@ from gateway.verdict.cache_status import HEADER as CACHE_STATUS
 from gateway.verdict.cache_status import cache_status
 from gateway.verdict.cors import lines
 from gateway.verdict.decision import Answered, Decision, Local, Refused, RequestHead
-from gateway.verdict.exchange import Exchange, TokenRecord
+from gateway.verdict.exchange import Exchange, TokenRecord, record_of
 from gateway.verdict.forward import Forwarder
 from gateway.verdict.forwarding import subscriber
 from gateway.verdict.headers import HeaderReader, ReadHead, new_request_id
@@ -202,7 +202,7 @@ class VerdictCore:
 
     def _remember(self, x: Exchange, claims: Claims) -> TokenRecord:
         seconds = min(claims.expires - time.time(), self._parts.token_seconds)
-        record = TokenRecord(claims, len(x.token), self._now() + seconds)
+        record = record_of(claims, len(x.token), x.now + seconds)
         self._parts.tokens.set(x.token, record)
         return record
 

@@ -54,19 +54,24 @@ WEIGHT = 3000
 """Bytes of a record with the statements for two upstreams, measured; the token comes on top."""
 
 
-class TokenRecord:
+class TokenRecord(Struct, eq=False):
     """A token whose signature was checked. It vouches for nothing by itself: session and plan are looked at anew for
     each request, at the price of two comparisons while the entries that it holds are fresh.
     """
 
-    __slots__ = ("built", "claims", "plan", "plan_key", "session", "session_key", "valid_until", "weight")
+    claims: Claims
+    weight: int
+    """Bytes, the token included."""
+    valid_until: float
+    """On the monotonic clock."""
+    session_key: str
+    plan_key: str
+    session: CachedEntry[Session] | None = None
+    plan: CachedEntry[Grant] | None = None
+    built: dict[str, Built] = {}
+    """By upstream."""
 
-    def __init__(self, claims: Claims, size: int, valid_until: float) -> None:
-        self.claims = claims
-        self.weight = size + WEIGHT
-        self.valid_until = valid_until
-        self.session_key = SESSION + claims.sid
-        self.plan_key = PLAN + claims.partner_id
-        self.session: CachedEntry[Session] | None = None
-        self.plan: CachedEntry[Grant] | None = None
-        self.built: dict[str, Built] = {}
+
+def record_of(claims: Claims, size: int, valid_until: float) -> TokenRecord:
+    """Of a token of so many bytes."""
+    return TokenRecord(claims, size + WEIGHT, valid_until, SESSION + claims.sid, PLAN + claims.partner_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,6 +19,9 @@ class PlanJson(msgspec.Struct):
 
     type: Literal["FREE", "SAAS", "PAID"]
     until: float | str | None = None
+
+
+_read: Final = msgspec.json.Decoder(PlanJson).decode
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -55,7 +58,7 @@ class PlanSource:
 
     def decode(self, raw: bytes) -> Grant:
         """`ValueError` for what is no plan."""
-        return _grant(msgspec.json.decode(raw, type=PlanJson))
+        return _grant(_read(raw))
 
     def expires(self, value: Grant) -> float | None:
         """The contract's end: nothing is cached past it."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from coffee_core.domain.errors import UnavailableError
 from gateway.verdict.identity import IdentityClient, epoch
-from gateway.verdict.token import well_formed
+from gateway.verdict.token import ids
 
 PREFIX = "session:"
 UNKNOWN = frozenset((401, 404))
+_IDS: Final = ids(3)
 
 
-class SessionJson(msgspec.Struct, rename="camel"):
+class SessionJson(msgspec.Struct, rename="camel", gc=False):
     """A session as it stands in Redis and in the authority's answer; further members are ignored."""
 
     uid: str | int
@@ -22,7 +25,10 @@ class SessionJson(msgspec.Struct, rename="camel"):
     operator: bool = False
 
 
-class Session(msgspec.Struct, frozen=True):
+_read: Final = msgspec.json.Decoder(SessionJson).decode
+
+
+class Session(msgspec.Struct, frozen=True, gc=False):
     """A session that exists. `expires` is in epoch seconds; an operator may use the gateway's operators' routes."""
 
     uid: str
@@ -57,7 +63,7 @@ class SessionSource:
 
     def decode(self, raw: bytes) -> Session:
         """`ValueError` for what is no session (msgspec's errors are such); the value does not repeat the `sid`."""
-        return _session(msgspec.json.decode(raw, type=SessionJson))
+        return _session(_read(raw))
 
     def expires(self, value: Session) -> float | None:
         """The session's own end: no tier keeps it longer, and nothing stands in for it after that."""
@@ -65,13 +71,8 @@ class SessionSource:
 
 
 def _session(found: SessionJson) -> Session:
-    expires = epoch(found.exp)
-    if expires is None:
-        raise ValueError("a session without an end")
-    return Session(
-        uid=well_formed(found.uid),
-        account_id=well_formed(found.account_id),
-        partner_id=well_formed(found.partner_id),
-        expires=expires,
-        operator=found.operator,
-    )
+    uid, account, partner, end = found.uid, found.account_id, found.partner_id, found.exp
+    expires = end if isinstance(end, float) else epoch(end)
+    if expires is None or _IDS(f"{uid} {account} {partner} ") is None:
+        raise ValueError("a session without an end, or of nobody")
+    return Session(str(uid), str(account), str(partner), expires, found.operator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jwt
@@ -14,8 +14,6 @@ from gateway.verdict.shared_secret import DIGESTS, SharedSecrets, check_claims, 
 
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
 _ID = re.compile(r"[A-Za-z0-9_\-]{1,128}").fullmatch
-_IDS = re.compile(r"(?:[A-Za-z0-9_\-]{1,128} ){4}").fullmatch
-"""Four of them, each with a space behind it."""
 _KEYS_IN_TOKEN = frozenset(("jku", "jwk", "x5u", "x5c"))
 """Headers by which a token would bring, or fetch, its own key: refused and never looked at."""
 
@@ -24,6 +22,14 @@ KNOWN_HEADERS = 64
 
 SYMMETRIC = frozenset(DIGESTS)
 ASYMMETRIC = frozenset(("RS256", "ES256", "EdDSA"))
+
+
+def ids(number: int) -> Callable[[str], re.Match[str] | None]:
+    """Finds so many ids, each with a space behind it, and nothing else."""
+    return re.compile(rf"(?:[A-Za-z0-9_\-]{{1,128}} ){{{number}}}").fullmatch
+
+
+_IDS = ids(4)
 
 
 class Claims(Struct, frozen=True, gc=False):
