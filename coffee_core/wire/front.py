@@ -11,9 +11,9 @@ from email.utils import formatdate
 from typing import Final, Protocol
 
 from coffee_core.wire.connection import Connection
-from coffee_core.wire.head_memory import HeadMemory, KnownHeaders
 from coffee_core.wire.header_lines import HeaderLines
 from coffee_core.wire.outbox import GatheringTransport, Outbox
+from coffee_core.wire.request_memory import RequestMemory
 from coffee_core.wire.settings import WireSettings
 
 log: Final = logging.getLogger("coffee.wire")
@@ -39,7 +39,7 @@ class Front:
     def __init__(self, settings: WireSettings) -> None:
         self.settings = settings
         self.lines = HeaderLines(settings.header_lines)
-        self.heads: HeadMemory[KnownHeaders] | None = None
+        self.heads: RequestMemory | None = None
         """For a front whose clients repeat themselves."""
         self.outbox: Outbox | None = None
         """For a front that works out many answers in one turn of the loop."""

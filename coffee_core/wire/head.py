@@ -15,8 +15,9 @@ from msgspec import Struct
 from coffee_core.wire.answer import status_line
 from coffee_core.wire.answer_lines import FRAMING, AnswerLine, AnswerLines
 from coffee_core.wire.errors import WireError
-from coffee_core.wire.head_memory import HeadMemory, KnownHeaders
+from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.header_lines import HeaderLines
+from coffee_core.wire.request_memory import KnownHeaders, RequestMemory
 
 METHODS: Final = frozenset(
     b"GET HEAD POST PUT PATCH DELETE OPTIONS QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH".split()
@@ -96,7 +97,7 @@ class ResponseHead:
 
 
 def read_request_head(
-    block: bytes, lines: HeaderLines, max_line: int, max_headers: int, memory: HeadMemory[KnownHeaders] | None = None
+    block: bytes, lines: HeaderLines, max_line: int, max_headers: int, memory: RequestMemory | None = None
 ) -> RequestHead:
     """`block` is a head with the empty line that ends it. What is ambiguous, or not served, is a `WireError`."""
     line = _REQUEST_LINE(block)
@@ -111,7 +112,7 @@ def read_request_head(
     old = minor == b"0"
     if memory is not None and not old:
         rest = block[start:]
-        known = memory.known.get(rest)
+        known = memory.known.get(rest) or memory.framed(rest)
         if known is not None:
             target = target if target[0] == 0x2F else _origin_form(target, known.host)
             return RequestHead(method, target, known.headers, known.special, known.host, known)
@@ -131,8 +132,8 @@ def read_request_head(
         raise WireError(400, "the header host is not a host and port")
     head = RequestHead(method, target, headers, special, host)
     if not old and _says_no_more(special):
-        if rest and memory is not None and memory.again(rest):
-            head.known = memory.keep(rest, KnownHeaders(headers, special, host))
+        if rest and memory is not None:
+            head.known = memory.learn(rest, headers, special, host)
         return head
     head.http10 = old
     head.chunked, length = _framing(special, old, 400)

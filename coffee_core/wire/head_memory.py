@@ -13,24 +13,6 @@ LARGEST: Final = 2048
 """Bytes of a block; longer ones are read each time."""
 
 
-class KnownHeaders:
-    """What one block says. It is shared by all requests that carry it, so nothing of it may be changed.
-
-    There is nothing in it that frames a body, upgrades or closes the connection: such heads are read each time.
-    """
-
-    __slots__ = ("asked", "headers", "host", "note", "special")
-
-    def __init__(self, headers: list[tuple[bytes, bytes]], special: dict[bytes, bytes], host: bytes) -> None:
-        self.headers = headers
-        self.special = special
-        self.host = host
-        self.note: object = None
-        """What a reader further in has made of these headers: it depends on them alone, and is made once."""
-        self.asked: object = None
-        """The same of another reader, where the request asks about a request."""
-
-
 class HeadMemory(Generic[Read]):
     """What blocks say that were met at least twice, by their bytes.
 

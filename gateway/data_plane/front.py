@@ -9,9 +9,9 @@ from typing import Final
 
 from coffee_core.wire.connection import Connection
 from coffee_core.wire.front import Listener as AnyListener
-from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.message import Handler
 from coffee_core.wire.outbox import Outbox
+from coffee_core.wire.request_memory import RequestMemory
 from coffee_core.wire.server import HandlerFront
 from coffee_core.wire.settings import WireSettings
 from gateway.data_plane.access_log import AccessLog
@@ -60,7 +60,7 @@ class GatewayFront(HandlerFront):
         super().__init__(edge, settings)
         self.outbox = outbox = Outbox() if outbox is None else outbox
         if settings.known_heads:
-            self.heads = HeadMemory(settings.known_heads)
+            self.heads = RequestMemory(settings.known_heads)
         self._remembers_since = 0.0
         self.forward_auth = forward_auth
         """Answers the route `verdict` instead of verdict and edge, at once if it can."""

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from coffee_core.wire.head_memory import KnownHeaders
+from coffee_core.wire.request_memory import KnownHeaders
 
 HeaderList: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names in lower case, values stripped, in the order they came."""

@@ -95,11 +95,16 @@ class Forwarder:
         one may get credentials that this one does not.
         """
         head, read, hops = x.head, x.read, x.trusted
-        sent = Sent(head.peer.encode(), head.scheme, read.host)
-        lines = LINES % sent if hops is None else lines_trusted(sent, hops, read.forwarding)
-        trace = b"" if hops is None else trace_trusted(read.forwarding)
+        of = read.frame or read
+        if hops is not None:
+            lines = lines_trusted(Sent(head.peer.encode(), head.scheme, read.host), hops, read.forwarding)
+            trace = trace_trusted(read.forwarding)
+        else:
+            if of.lines_peer != head.peer or not of.lines:
+                of.lines_peer, of.lines = head.peer, LINES % (head.peer.encode(), head.scheme, read.host)
+            lines, trace = of.lines, b""
         read.traced = bool(trace)
-        read.start = b"%b%b%b%b" % (self._passing(x), said, lines, trace or NEW_TRACE)
+        read.start = b"".join((self._passing(x), said, lines, trace or NEW_TRACE))
         read.said = said if said or not (read.cookies or read.authorizations) else NEVER
         read.peer = head.peer
 

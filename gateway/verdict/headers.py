@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 import uuid_utils
+from msgspec import Struct
 
 from gateway.verdict.decision import HeaderList, RequestHead
 from gateway.verdict.names import (
@@ -40,45 +41,34 @@ CRLF: Final = b"\r\n"
 NOTHING: Final[dict[bytes, bytes]] = {}
 
 
-class ReadHead:
+class ReadHead(Struct, eq=False):
     """One request's headers, sorted. Requests with the same headers may share it: nobody changes it."""
 
-    __slots__ = (
-        "authorization",
-        "authorizations",
-        "bearer",
-        "cookies",
-        "forwarding",
-        "host",
-        "noted",
-        "passing",
-        "peer",
-        "request_id",
-        "said",
-        "start",
-        "traced",
-    )
-
-    def __init__(self) -> None:
-        self.passing = b""
-        """The lines that pass, each with its end."""
-        self.authorization = b""
-        self.authorizations = 0
-        self.bearer = b""
-        """The token; empty if there is none, or more than one Authorization: which one counts nobody can say."""
-        self.cookies: list[bytes] = []
-        self.host = b""
-        self.request_id = b""
-        """That the caller has given, if it is one."""
-        self.forwarding: dict[bytes, bytes] = NOTHING
-        """What a proxy may have said: lists are joined, of the rest the last counts."""
-        self.noted: dict[bytes, bytes] = NOTHING
-        """Headers that CORS, CSRF and upgrades look at; empty for most programs."""
-        self.said = self.start = b""
-        self.peer = ""
-        self.traced = False
-        """What the last request with these headers was forwarded with, see `Forwarder`: what was said about its caller,
-        the beginning of its head, and its peer; `traced` if the trace is in that beginning."""
+    passing: bytes
+    """The lines that pass, each with its end."""
+    authorization: bytes
+    authorizations: int
+    bearer: bytes
+    """The token; empty if there is none, or more than one Authorization: which one counts nobody can say."""
+    cookies: list[bytes]
+    host: bytes
+    request_id: bytes
+    """That the caller has given, if it is one."""
+    forwarding: dict[bytes, bytes]
+    """What a proxy may have said: lists are joined, of the rest the last counts."""
+    noted: dict[bytes, bytes]
+    """Headers that CORS, CSRF and upgrades look at; empty for most programs."""
+    frame: ReadHead | None = None
+    """That of other requests, where only the token is another."""
+    said: bytes = b""
+    start: bytes = b""
+    peer: str = ""
+    traced: bool = False
+    """What the last request with these headers was forwarded with, see `Forwarder`: what was said about its caller,
+    the beginning of its head, and its peer; `traced` if the trace is in that beginning."""
+    lines: bytes = b""
+    lines_peer: str = ""
+    """Of a frame: the lines that say where a request came from, and the peer they name."""
 
 
 class HeaderReader:
@@ -89,13 +79,25 @@ class HeaderReader:
 
     def read(self, asked: RequestHead) -> ReadHead:
         """A request's headers, sorted by what they mean, and kept beside those that are known: look there before."""
-        read = self._sort(asked.headers)
-        if asked.known is not None:
-            asked.known.note = read
+        known = asked.known
+        if known is None:
+            return self._sort(asked.headers)
+        frame = known.frame
+        if frame is None:
+            read = self._sort(asked.headers)
+        else:
+            of = frame.note
+            if not isinstance(of, ReadHead):
+                of = frame.note = self._sort(frame.headers)
+            read = ReadHead(
+                of.passing, known.headers[frame.place][1], 1, known.token, of.cookies, of.host, of.request_id,
+                of.forwarding, of.noted, of,
+            )  # fmt: skip
+        known.note = read
         return read
 
     def _sort(self, headers: HeaderList) -> ReadHead:
-        head = ReadHead()
+        head = ReadHead(b"", b"", 0, b"", [], b"", b"", NOTHING, NOTHING)
         parts: list[bytes] = []
         known = self._names.known
         connection = b""

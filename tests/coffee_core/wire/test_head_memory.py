@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import RequestHead, read_request_head
-from coffee_core.wire.head_memory import LARGEST, HeadMemory, KnownHeaders
+from coffee_core.wire.head_memory import LARGEST
 from coffee_core.wire.header_lines import HeaderLines
+from coffee_core.wire.request_memory import RequestMemory
 from tests.coffee_core.wire.test_second_opinion import LINES, METHODS, SPACES, TARGETS, VERSIONS, whole
 
 FIELDS = sorted({*RequestHead.__struct_fields__} - {"known"})
@@ -24,13 +25,31 @@ HEADS = st.lists(
             b"GET /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
             b"GET /a HTTP/1.1\r\n\r\n",
         ]
-    ),
+    )
+    | st.lists(
+        st.sampled_from(
+            [
+                b"host: a\r\n",
+                b"Authorization: Bearer a.b-c\r\n",
+                b"authorization: Bearer d==\r\n",
+                b"Authorization: Bearer e f\r\n",
+                b"Authorization: Bearer \r\n",
+                b"Authorization: Bearer  g\r\n",
+                b"authorization: bearer h\r\n",
+                b"Proxy-Authorization: Bearer i\r\n",
+                b"x: authorization: Bearer j\r\n",
+                b"x: y\r\n",
+            ]
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(lambda lines: b"GET /a HTTP/1.1\r\n%b\r\n" % b"".join(lines)),
     min_size=1,
     max_size=6,
 )
 
 
-def read(block: bytes, memory: HeadMemory[KnownHeaders] | None) -> list[object] | tuple[int, str]:
+def read(block: bytes, memory: RequestMemory | None) -> list[object] | tuple[int, str]:
     try:
         head = read_request_head(block, HeaderLines(4), max_line=100, max_headers=10, memory=memory)
     except WireError as error:
@@ -41,19 +60,19 @@ def read(block: bytes, memory: HeadMemory[KnownHeaders] | None) -> list[object] 
 @settings(max_examples=1500, deadline=None)
 @given(HEADS)
 def test_memory_changes_no_reading(sent: list[bytes]) -> None:
-    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
+    memory = RequestMemory(3)
     for head in sent * 3:
         block = whole(head)
         if block is not None:
             assert read(block, memory) == read(block, None)
 
 
-def known(block: bytes, memory: HeadMemory[KnownHeaders]) -> bool:
+def known(block: bytes, memory: RequestMemory) -> bool:
     return read_request_head(block, HeaderLines(4), max_line=100, max_headers=100, memory=memory).known is not None
 
 
 def test_the_second_time_is_remembered_and_the_first_takes_no_room() -> None:
-    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
+    memory = RequestMemory(3)
     block = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
     assert not known(block, memory)
     assert not memory.known
@@ -63,7 +82,7 @@ def test_the_second_time_is_remembered_and_the_first_takes_no_room() -> None:
 
 
 def test_what_frames_a_body_upgrades_or_closes_is_read_each_time() -> None:
-    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
+    memory = RequestMemory(3)
     for line in (b"content-length: 5", b"transfer-encoding: chunked", b"connection: close", b"expect: 100-continue"):
         block = b"POST / HTTP/1.1\r\nhost: a\r\n%b\r\n\r\n" % line
         assert not any(known(block, memory) for _ in range(3))
@@ -71,7 +90,7 @@ def test_what_frames_a_body_upgrades_or_closes_is_read_each_time() -> None:
 
 
 def test_memory_is_bounded_in_number_and_size_and_forgets_when_told() -> None:
-    memory: HeadMemory[KnownHeaders] = HeadMemory(3)
+    memory = RequestMemory(3)
     for number in range(50):
         block = b"GET / HTTP/1.1\r\nhost: a\r\nx: %d\r\n\r\n" % number
         assert [known(block, memory) for _ in range(2)] == [False, True]
@@ -80,3 +99,35 @@ def test_memory_is_bounded_in_number_and_size_and_forgets_when_told() -> None:
     assert not any(known(large, memory) for _ in range(3))
     memory.forget()
     assert not memory.known
+
+
+def with_token(token: bytes, *, more: bytes = b"") -> bytes:
+    return b"GET / HTTP/1.1\r\nhost: a\r\nAuthorization: Bearer %b\r\n%b\r\n" % (token, more)
+
+
+def test_a_token_that_was_never_here_is_read_where_the_rest_is_known() -> None:
+    memory = RequestMemory(3)
+    assert [known(with_token(token), memory) for token in (b"a", b"b", b"c", b"d")] == [False, False, True, True]
+    head = read_request_head(with_token(b"e.f"), HeaderLines(4), 100, 100, memory)
+    assert head.headers == [(b"host", b"a"), (b"authorization", b"Bearer e.f")]
+    assert head.host == b"a"
+    assert head.known is not None
+    assert head.known.token == b"e.f"
+    for token in (b"", b"a b", b"a\tb", b"a,b"):
+        assert not known(with_token(token), memory)
+
+
+def test_no_token_is_kept_longer_than_it_is_told_to() -> None:
+    memory = RequestMemory(3)
+    for token in (b"SECRET1", b"SECRET2", b"SECRET3", b"SECRET3"):
+        known(with_token(token, more=b"cookie: SECRET4\r\n"), memory)
+    memory.forget()
+    assert not known(with_token(b"other", more=b"cookie: SECRET4\r\n"), memory)
+
+
+def test_frames_are_bounded_in_number() -> None:
+    memory = RequestMemory(3)
+    for number in range(20):
+        more = b"x: %d\r\n" % number
+        assert [known(with_token(b"%d" % turn, more=more), memory) for turn in range(3)] == [False, False, True]
+    assert not known(with_token(b"new", more=b"x: 0\r\n"), memory)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from coffee_core.wire.head_memory import KnownHeaders
+from coffee_core.wire.request_memory import KnownHeaders
 from gateway.build import BuiltVerdict
 from gateway.data_plane.forward_auth import Allowed, ForwardAuth, NotAllowed
 from gateway.verdict.decision import RequestHead

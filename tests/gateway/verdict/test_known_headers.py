@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from coffee_core.cache.announce import invalidate
 from coffee_core.cache.redis_client import open_redis
 from coffee_core.testing.cache import until
-from coffee_core.wire.head_memory import KnownHeaders
+from coffee_core.wire.head import read_request_head
+from coffee_core.wire.header_lines import HeaderLines
+from coffee_core.wire.request_memory import KnownHeaders, RequestMemory
 from gateway.build import BuiltVerdict
 from gateway.verdict.decision import Decision, Forward, RequestHead
 from tests.gateway.verdict.rig import TARGET, Identity, User, decide, forwarded, refused, request, running, settings
@@ -25,6 +27,15 @@ LEFT = re.compile(rb"r=[0-9]+;t=[0-9]+")
 def known(head: RequestHead) -> RequestHead:
     headers = list(head.headers)
     return replace(head, known=KnownHeaders(headers, {}, b"api.example.com"))
+
+
+def framed(head: RequestHead, memory: RequestMemory) -> RequestHead:
+    """The same where others have sent all of it but the token, in `memory`."""
+    block = b"".join(b"%b: %b\r\n" % line for line in head.headers) + b"\r\n"
+    for number in range(2):
+        other = re.sub(rb"(authorization: Bearer )[^\r]+", rb"\g<1>other%d" % number, block)
+        read_request_head(b"GET / HTTP/1.1\r\n" + other, HeaderLines(100), 1000, 1000, memory)
+    return replace(head, known=memory.framed(block))
 
 
 def without_ids(decision: Decision) -> str:
@@ -50,9 +61,9 @@ async def test_memory_changes_no_decision(
     plain = request(TARGET, User(identity).bearer(), *headers)
     await decide(verdict, plain)
     fresh = await decide(verdict, plain)
-    remembered = known(plain)
-    for _ in range(3):
-        assert without_ids(await decide(verdict, remembered)) == without_ids(fresh)
+    for remembered in (known(plain), framed(plain, RequestMemory(10))):
+        for _ in range(3):
+            assert without_ids(await decide(verdict, remembered)) == without_ids(fresh)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +101,14 @@ async def test_memory_changes_no_forwarding_whoever_asked_for_what_before(
     lines[3] = [(b"authorization", b"Bearer nonsense")]
     lines[4] = [lines[0][0], lines[1][0]]
     kinds = [(who, headers) for who in lines for headers in range(len(SETS))]
-    remembered = {(who, headers): known(request(TARGET, *lines[who], *SETS[headers])) for who, headers in kinds}
-    everything = [(kind, target, peer) for kind in kinds for target in TARGETS for peer in PEERS] * 2
+    memory = RequestMemory(100)
+    remembered = {}
+    for who, headers in kinds:
+        head = request(TARGET, *lines[who], *SETS[headers])
+        remembered[who, headers, "whole"] = known(head)
+        remembered[who, headers, "but for the token"] = framed(head, memory)
+    assert sum(head.known is not None and head.known.frame is not None for head in remembered.values()) == 3 * len(SETS)
+    everything = [(kind, target, peer) for kind in remembered for target in TARGETS for peer in PEERS] * 2
     random.Random(7).shuffle(everything)
     outcomes = set()
     for kind, target, peer in everything:

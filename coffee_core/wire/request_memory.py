@@ -1,0 +1,107 @@
+"""Request headers that were read before: whole, or all of them but the caller's token.
+
+Programs of one kind send the same lines, each with its caller's token among them. Such a block is a frame and a token,
+so that a caller who is met for the first time is read like one who is known.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coffee_core.wire.head_memory import HeadMemory
+
+Headers = list[tuple[bytes, bytes]]
+
+BEARER: Final = b"uthorization: Bearer "
+"""How the line of a token begins, but for the first letter, which some write small."""
+_TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
+"""Characters of a token (RFC 6750, 2.1)."""
+
+
+class HeadFrame:
+    """What a block says whose token has been taken out. It is shared by all requests that have the same."""
+
+    __slots__ = ("headers", "host", "note", "place", "special")
+
+    def __init__(self, headers: Headers, place: int, special: dict[bytes, bytes], host: bytes) -> None:
+        self.headers = headers
+        """The line of the token says nothing."""
+        self.place = place
+        """Of that line among them."""
+        self.special = special
+        self.host = host
+        self.note: object = None
+        """As the one of `KnownHeaders`: it depends on the frame alone."""
+
+
+class KnownHeaders:
+    """What one block says. It may be shared by all requests that carry it, so nothing of it may be changed.
+
+    There is nothing in it that frames a body, upgrades or closes the connection: such heads are read each time.
+    """
+
+    __slots__ = ("asked", "frame", "headers", "host", "note", "special", "token")
+
+    def __init__(
+        self,
+        headers: Headers,
+        special: dict[bytes, bytes],
+        host: bytes,
+        frame: HeadFrame | None = None,
+        token: bytes = b"",
+    ) -> None:
+        self.headers = headers
+        self.special = special
+        self.host = host
+        self.frame = frame
+        """Where its token is the only Authorization, and other blocks have the rest as well."""
+        self.token = token
+        self.note: object = None
+        """What a reader further in has made of these headers: it depends on them alone, and is made once."""
+        self.asked: object = None
+        """The same of another reader, where the request asks about a request."""
+
+
+class RequestMemory(HeadMemory[KnownHeaders]):
+    """Of whole blocks, and of as many frames."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._frames: HeadMemory[HeadFrame] = HeadMemory(most)
+
+    def framed(self, block: bytes) -> KnownHeaders | None:
+        """What a block says that is not known itself, where its frame is."""
+        at = block.find(BEARER) + len(BEARER)
+        if at < len(BEARER):
+            return None
+        end = block.find(b"\r\n", at)
+        frame = self._frames.known.get(block[:at] + block[end:])
+        token = block[at:end]
+        if frame is None or not token or token.translate(None, _TOKEN):
+            return None
+        headers = frame.headers.copy()
+        headers[frame.place] = (b"authorization", b"Bearer " + token)
+        known = KnownHeaders(headers, frame.special, frame.host, frame, token)
+        if self.again(block):
+            self.keep(block, known)
+        return known
+
+    def learn(self, block: bytes, headers: Headers, special: dict[bytes, bytes], host: bytes) -> KnownHeaders | None:
+        """A block that was read; given back if it is known from now on."""
+        at = block.find(BEARER) + len(BEARER)
+        begin = at - len(BEARER) - 1
+        if begin == 0 or (begin > 0 and block[begin - 2 : begin] == b"\r\n"):
+            places = [place for place, header in enumerate(headers) if header[0] == b"authorization"]
+            frame = block[:at] + block[block.find(b"\r\n", at) :]
+            if len(places) == 1 and self._frames.again(frame):
+                others = headers.copy()
+                others[places[0]] = (b"authorization", b"")
+                self._frames.keep(frame, HeadFrame(others, places[0], special, host))
+        return self.keep(block, KnownHeaders(headers, special, host)) if self.again(block) else None
+
+    def forget(self) -> None:
+        """All of them: what stands beside a token may be a secret too."""
+        super().forget()
+        self._frames.forget()
