@@ -101,6 +101,7 @@ class TwoTierCache(Generic[V]):
         self._link = link
         self._lifetimes = lifetimes or Lifetimes()
         self._claim_seconds = self._lifetimes.load_timeout + 1.0
+        self._max_loads = self._lifetimes.max_loads
         self._held: Held[CachedEntry[V]] = Held()
         self._flights: dict[str, _Flight[V]] = {}
         if link is not None:
@@ -140,7 +141,7 @@ class TwoTierCache(Generic[V]):
             self.stats.joined += 1
             flight.waiting.append(told)
             return
-        if len(self._flights) >= self._lifetimes.max_loads:
+        if len(self._flights) >= self._max_loads:
             raise UnavailableError("too many look-ups are under way; try again")
         flight = self._flights[key] = self._flight(key, told)
         if self._remote is None:
@@ -184,8 +185,11 @@ class TwoTierCache(Generic[V]):
         if entry is None:
             self._take_off(flight, self._fly(flight, answer))
         elif flight.valid:
-            self._keep(flight.key, entry)
-            self._land(flight, entry)
+            key = flight.key
+            self._keep(key, entry)
+            del self._flights[key]
+            for told in flight.waiting:
+                told(entry)
         else:
             self.stats.outrun += 1
             self._take_off(flight, self._fly(flight, None))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
+
 from coffee_core.wire.head_memory import HeadMemory
 
 Headers = list[tuple[bytes, bytes]]
@@ -18,67 +20,52 @@ _TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 """Characters of a token (RFC 6750, 2.1)."""
 
 
-class HeadFrame:
+class HeadFrame(Struct, eq=False):
     """What a block says whose token has been taken out. It is shared by all requests that have the same."""
 
-    __slots__ = ("headers", "host", "note", "place", "special")
-
-    def __init__(self, headers: Headers, place: int, special: dict[bytes, bytes], host: bytes) -> None:
-        self.headers = headers
-        """The line of the token says nothing."""
-        self.place = place
-        """Of that line among them."""
-        self.special = special
-        self.host = host
-        self.note: object = None
-        """As the one of `KnownHeaders`: it depends on the frame alone."""
+    headers: Headers
+    """The line of the token says nothing."""
+    place: int
+    """Of that line among them."""
+    special: dict[bytes, bytes]
+    host: bytes
+    note: object = None
+    """As the one of `KnownHeaders`: it depends on the frame alone."""
 
 
-class KnownHeaders:
+class KnownHeaders(Struct, eq=False):
     """What one block says. It may be shared by all requests that carry it, so nothing of it may be changed.
 
     There is nothing in it that frames a body, upgrades or closes the connection: such heads are read each time.
     """
 
-    __slots__ = ("asked", "frame", "headers", "host", "note", "special", "token")
-
-    def __init__(
-        self,
-        headers: Headers,
-        special: dict[bytes, bytes],
-        host: bytes,
-        frame: HeadFrame | None = None,
-        token: bytes = b"",
-    ) -> None:
-        self.headers = headers
-        self.special = special
-        self.host = host
-        self.frame = frame
-        """Where its token is the only Authorization, and other blocks have the rest as well."""
-        self.token = token
-        self.note: object = None
-        """What a reader further in has made of these headers: it depends on them alone, and is made once."""
-        self.asked: object = None
-        """The same of another reader, where the request asks about a request."""
+    headers: Headers
+    special: dict[bytes, bytes]
+    host: bytes
+    frame: HeadFrame | None = None
+    """Where its token is the only Authorization, and other blocks have the rest as well."""
+    token: bytes = b""
+    note: object = None
+    """What a reader further in has made of these headers: it depends on them alone, and is made once."""
+    asked: object = None
+    """The same of another reader, where the request asks about a request."""
 
 
 class RequestMemory(HeadMemory[KnownHeaders]):
     """Of whole blocks, and of as many frames."""
 
-    __slots__ = ("_frames",)
+    __slots__ = ("_frames", "_frames_get")
 
     def __init__(self, most: int) -> None:
         super().__init__(most)
         self._frames: HeadMemory[HeadFrame] = HeadMemory(most)
+        self._frames_get = self._frames.known.get
 
     def framed(self, block: bytes) -> KnownHeaders | None:
         """What a block says that is not known itself, where its frame is."""
-        at = block.find(BEARER) + len(BEARER)
-        if at < len(BEARER):
-            return None
-        end = block.find(b"\r\n", at)
-        frame = self._frames.known.get(block[:at] + block[end:])
-        token = block[at:end]
+        before, bearer, rest = block.partition(BEARER)
+        token, end, after = rest.partition(b"\r\n")
+        frame = self._frames_get(b"%b%b%b%b" % (before, bearer, end, after)) if bearer else None
         if frame is None or not token or token.translate(None, _TOKEN):
             return None
         headers = frame.headers.copy()
@@ -90,11 +77,10 @@ class RequestMemory(HeadMemory[KnownHeaders]):
 
     def learn(self, block: bytes, headers: Headers, special: dict[bytes, bytes], host: bytes) -> KnownHeaders | None:
         """A block that was read; given back if it is known from now on."""
-        at = block.find(BEARER) + len(BEARER)
-        begin = at - len(BEARER) - 1
-        if begin == 0 or (begin > 0 and block[begin - 2 : begin] == b"\r\n"):
+        before, bearer, rest = block.partition(BEARER)
+        if bearer and (len(before) == 1 or before[-3:-1] == b"\r\n"):
             places = [place for place, header in enumerate(headers) if header[0] == b"authorization"]
-            frame = block[:at] + block[block.find(b"\r\n", at) :]
+            frame = before + bearer + rest[rest.find(b"\r\n") :]
             if len(places) == 1 and self._frames.again(frame):
                 others = headers.copy()
                 others[places[0]] = (b"authorization", b"")

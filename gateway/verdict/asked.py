@@ -34,8 +34,6 @@ class Steps(Protocol):
 class Asked(Pending[Decision]):
     """One request whose session or plan is being looked up. Once it is cancelled nothing is done for it any more."""
 
-    __slots__ = ("_plan", "_record", "_session", "_steps", "_x")
-
     def __init__(
         self,
         x: Exchange,
@@ -44,7 +42,6 @@ class Asked(Pending[Decision]):
         plan: CachedEntry[Grant] | None,
         steps: Steps,
     ) -> None:
-        Pending.__init__(self)  # by name: `super()` costs an object, and this runs for every new session
         self._x = x
         self._record = record
         self._session = session
@@ -81,6 +78,9 @@ class Asked(Pending[Decision]):
             outcome = self._steps.found(self._x, self._record, session, plan)
         except Exception as error:  # noqa: BLE001 - a fault of ours is told to who waits, not to the cache that answered
             self.tell(error)
+            return
+        if isinstance(outcome, Forward):
+            self.tell(outcome)
         else:
             self._decided(outcome)
 
@@ -93,7 +93,7 @@ class Asked(Pending[Decision]):
             self.tell(error)
 
     def _decided(self, outcome: Decision | Awaitable[Decision]) -> None:
-        if isinstance(outcome, (Forward, Refused, Answered, Local)):
+        if isinstance(outcome, (Refused, Answered, Forward, Local)):
             self.tell(outcome)
         else:
             self.follow(outcome)  # a limit has to be asked for

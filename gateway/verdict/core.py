@@ -291,9 +291,11 @@ class VerdictCore:
         claims, found = record.claims, session.value
         if found is None or found.expires <= time.time():
             return False
-        agree = (found.uid, found.partner_id, found.account_id) == (claims.uid, claims.partner_id, claims.account_id)
-        record.session = session if agree else None
-        return agree
+        if found.uid == claims.uid and found.partner_id == claims.partner_id and found.account_id == claims.account_id:
+            record.session = session
+            return True
+        record.session = None
+        return False
 
     def _anonymously(self, x: Exchange) -> Decision | Awaitable[Decision]:
         route, noted = x.route, x.read.noted

@@ -15,15 +15,12 @@ class Pending(Generic[T]):
     cancelled.
     """
 
-    __slots__ = ("_outcome", "_task", "_told", "over")
-
-    def __init__(self) -> None:
-        self.over = False
-        """Whether it has been told or cancelled."""
-        self._told: Callable[[T | BaseException], None] | None = None
-        self._outcome: T | BaseException | None = None
-        """Where it came before there was somebody to tell."""
-        self._task: asyncio.Future[T] | None = None
+    over = False
+    """Whether it has been told or cancelled."""
+    _told: Callable[[T | BaseException], None] | None = None
+    _outcome: T | BaseException | None = None
+    """Where it came before there was somebody to tell."""
+    _task: asyncio.Future[T] | None = None
 
     def then(self, told: Callable[[T | BaseException], None]) -> None:
         """Tell this one: the value, or why there is none. It may not raise."""

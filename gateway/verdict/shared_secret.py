@@ -90,7 +90,7 @@ class SharedSecrets:
         return prepared
 
 
-def ordinary(payload: bytes, *, issuer: str | None, audience: str | None, leeway: float) -> Ordinary | None:
+def ordinary(payload: bytes, issuer: str | None, audience: str | None, leeway: float) -> Ordinary | None:
     """The claims where they are ordinary, and good; `None` says nothing about the token."""
     if not payload.isascii():  # in a claim that nobody reads anything could stand unseen
         return None
@@ -99,9 +99,11 @@ def ordinary(payload: bytes, *, issuer: str | None, audience: str | None, leeway
     except (ValueError, RecursionError):
         return None
     now = time.time()
-    in_time = said.iat <= now + leeway and said.nbf <= now + leeway and said.exp > now - leeway
-    meant = (issuer is None or said.iss == issuer) and (audience is None or said.aud == audience)
-    return said if in_time and meant else None
+    if said.iat > now + leeway or said.nbf > now + leeway or said.exp <= now - leeway:
+        return None
+    if (issuer is not None and said.iss != issuer) or (audience is not None and said.aud != audience):
+        return None
+    return said
 
 
 def check_claims(
