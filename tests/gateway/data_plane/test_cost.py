@@ -26,5 +26,5 @@ async def test_a_session_that_is_met_for_the_first_time_costs_no_more_calls_than
 ) -> None:
     """From the request to the answer, with one trip to Redis that it shares with nobody."""
     cost = await cold.measure(redis_url, tmp_path / "log")
-    assert cost.calls <= 145.6 * ALLOWED
-    assert cost.builtins <= 214.7 * ALLOWED
+    assert cost.calls <= 118.4 * ALLOWED
+    assert cost.builtins <= 169.0 * ALLOWED
