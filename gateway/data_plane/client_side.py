@@ -51,7 +51,7 @@ class GatewayConnection(HandlerConnection):
         self.began = 0.0
         self.status = 0
         self.sent = 0
-        self._deciding: Pending[Decision] | asyncio.Future[Decision | Said] | None = None
+        self._deciding: Pending[Decision | Said] | asyncio.Future[Decision | Said] | None = None
         self._kept: list[bytes] = []
 
     # requests

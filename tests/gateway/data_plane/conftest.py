@@ -24,6 +24,7 @@ from gateway.data_plane.targets import Target
 from gateway.data_plane.tls import ServerTls
 from gateway.verdict.decision import Decision, Forward, Local, Refused, RequestHead
 from gateway.verdict.forwarding import TrustedProxies
+from gateway.verdict.pending import Pending
 from tests.support.raw_http import RawClient, until
 from tests.support.raw_upstream import RawUpstream, Script, polite
 
@@ -33,15 +34,21 @@ _PASSED = frozenset(b"accept user-agent x-test authorization sec-websocket-key s
 
 class PathVerdict:
     """Decides by the first segment: `/no` is refused, `/own` is the edge's, `/later/...` is decided when `release` is
-    set, `/hasty` has a time-out of its own, everything else goes to the upstream `up`."""
+    set, `/pending/...` when a test tells it, `/hasty` has a time-out of its own, everything else goes to the upstream
+    `up`."""
 
     def __init__(self) -> None:
         self.release = asyncio.Event()
+        self.pending: list[tuple[Pending[Decision], Decision]] = []
 
     def decide(self, head: RequestHead) -> Decision | Awaitable[Decision]:
         """At once, or later."""
         if head.target.startswith(b"/later"):
             return self._later(replace(head, target=head.target[6:]))
+        if head.target.startswith(b"/pending"):
+            pending: Pending[Decision] = Pending()
+            self.pending.append((pending, self._now(replace(head, target=head.target[8:]))))
+            return pending
         return self._now(head)
 
     async def _later(self, head: RequestHead) -> Decision:
