@@ -1,7 +1,7 @@
 """What a partner bought, and how a field or an operation says what it needs."""
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Plan(IntEnum):
@@ -10,6 +10,10 @@ class Plan(IntEnum):
     FREE = 0
     SAAS = 1
     PAID = 2
+
+
+PLAN_NAMES: Final = tuple(plan.name for plan in Plan)
+"""By number: a member's own `name` takes a call."""
 
 
 class Gated(NamedTuple):

@@ -61,12 +61,13 @@ class EventBus:
     def raise_event(self, event: Event, delivery: Delivery = Delivery.AFTER_COMMIT) -> None:
         """Attach `event` to the unit of work in hand; `TooLargeError` past `message_max_bytes`."""
         message = message_of(event, current())
-        if message.size > self._settings.message_max_bytes:
+        size = message.size
+        if size > self._settings.message_max_bytes:
             raise TooLargeError(
-                f"the event {event.type} has {message.size} bytes; at most {self._settings.message_max_bytes} are sent"
+                f"the event {event.type} has {size} bytes; at most {self._settings.message_max_bytes} are sent"
             )
         if delivery is Delivery.AFTER_COMMIT:
-            current_work().after_commit_at_once(partial(self._outgoing.put, message))
+            current_work().after_commit_at_once(partial(self._outgoing.put, message, size))
         elif self._outbox is None:
             raise TypeError("this event bus has no outbox: give it one, or raise the event after commit")
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Protocol, cast
 
 import asyncpg
@@ -27,7 +26,7 @@ FORGET_AT_ONCE = 5000
 class Inbox(Protocol):
     """Remembers handled messages."""
 
-    async def claim(self, work: UnitOfWork, handler: str, id: uuid.UUID) -> bool:
+    async def claim(self, work: UnitOfWork, handler: str, id: str) -> bool:
         """Whether `handler` has yet to deal with the message; remembered with the commit of `work`.
 
         Waits where another process is dealing with it at this moment.
@@ -41,7 +40,7 @@ class PostgresInbox:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def claim(self, work: UnitOfWork, handler: str, id: uuid.UUID) -> bool:
+    async def claim(self, work: UnitOfWork, handler: str, id: str) -> bool:
         """One row a handler and message; the primary key makes the second one wait for the first."""
         async with work.lock:
             transaction = cast("PostgresTransaction", await work.join(self._pool))
@@ -79,9 +78,9 @@ class MemoryInbox:
 
     def __init__(self, *, most: int = 100_000) -> None:
         self._most = most
-        self._seen: dict[tuple[str, uuid.UUID], None] = {}
+        self._seen: dict[tuple[str, str], None] = {}
 
-    async def claim(self, work: UnitOfWork, handler: str, id: uuid.UUID) -> bool:
+    async def claim(self, work: UnitOfWork, handler: str, id: str) -> bool:
         """Remembered after the commit."""
         key = (handler, id)
         if key in self._seen:

@@ -6,14 +6,14 @@ import asyncio
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import uuid_utils.compat as uuid_utils
+from msgspec import Struct
+from uuid_utils import uuid7
 
 from coffee_core.domain.context import RequestContext
 from coffee_core.domain.event import Event
-from coffee_core.domain.plan import Plan
+from coffee_core.domain.plan import PLAN_NAMES, Plan
 from coffee_core.messaging.errors import MalformedMessageError
 from coffee_core.messaging.gating import masked
 from coffee_core.messaging.topic import Topic, parse_topic
@@ -35,49 +35,51 @@ _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 _VISIBLE = re.compile(r"[\x20-\x7e]{0,512}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True, gc=False):
     """One message. `headers` are those of `read_context` and `write_headers`; `body` is the event as JSON."""
 
     topic: Topic
-    id: uuid.UUID
+    id: str
+    """A UUID."""
     type: str
     headers: Mapping[str, str]
     body: bytes
     key: str = ""
-    size: int = field(init=False, compare=False, repr=False)
-    """Bytes of body and headers."""
 
-    def __post_init__(self) -> None:
-        headers = len("".join(self.headers)) + len("".join(self.headers.values()))
-        object.__setattr__(self, "size", len(self.body) + headers)
+    @property
+    def size(self) -> int:
+        """Bytes of body and headers."""
+        return len(self.body) + len("".join(self.headers)) + len("".join(self.headers.values()))
 
 
 def message_of(event: Event, context: RequestContext) -> Message:
     """The message for an event raised in `context`; fields that its plan locks are null."""
     event = masked(event, context.plan)
-    id = uuid_utils.uuid7()
-    key = event.key()
+    id, type, key = str(uuid7()), event.type, event.key()
     return Message(
         topic=parse_topic(event.topic),
         id=id,
-        type=event.type,
+        type=type,
         key=key,
-        headers=write_headers(id, event.type, key, datetime.now(UTC), context),
+        headers=write_headers(id, type, key, datetime.now(UTC), context),
         body=event.__pydantic_serializer__.to_json(event, by_alias=True),
     )
 
 
-def write_headers(id: uuid.UUID, type: str, key: str, at: datetime, context: RequestContext) -> dict[str, str]:
+def write_headers(id: str, type: str, key: str, at: datetime, context: RequestContext) -> dict[str, str]:
     """Headers under the names that HTTP uses, where HTTP has them; what the caller has not is left out."""
-    headers = {ID: str(id), TYPE: type, OCCURRED_AT: at.isoformat(timespec="microseconds").replace("+00:00", "Z")}
+    headers = {ID: id, TYPE: type, OCCURRED_AT: f"{at.isoformat(timespec='microseconds')[:26]}Z"}
     if key:
         headers[KEY] = key
     headers[REQUEST_ID] = context.request_id
-    for name, value in ((PARTNER, context.partner_id), (ACCOUNT, context.account_id), (USER, context.user_id)):
-        if value is not None:
-            headers[name] = str(value)
-    headers[PLAN] = context.plan.name
+    partner, account, user = context.partner_id, context.account_id, context.user_id
+    if partner is not None:
+        headers[PARTNER] = str(partner)
+    if account is not None:
+        headers[ACCOUNT] = str(account)
+    if user is not None:
+        headers[USER] = str(user)
+    headers[PLAN] = PLAN_NAMES[context.plan]
     if context.traceparent:
         headers[TRACEPARENT] = context.traceparent
     return headers
@@ -87,7 +89,7 @@ def read_message(topic: Topic, headers: Mapping[str, str], body: bytes) -> Messa
     """A message from the wire; `MalformedMessageError` says which header is wrong."""
     text = headers.get(ID, "")
     try:
-        id = uuid.UUID(text)
+        id = str(uuid.UUID(text))
     except ValueError:
         raise MalformedMessageError(f"the header {ID!r} is no UUID: {text[:64]!r}") from None
     type = headers.get(TYPE, "")
@@ -105,7 +107,7 @@ def read_context(headers: Mapping[str, str], *, seconds: float) -> RequestContex
     if plan not in Plan.__members__:
         raise MalformedMessageError(f"the header {PLAN!r} is none of {', '.join(Plan.__members__)}: {plan[:64]!r}")
     return RequestContext(
-        request_id=_visible(headers, REQUEST_ID) or str(uuid_utils.uuid7()),
+        request_id=_visible(headers, REQUEST_ID) or str(uuid7()),
         partner_id=_number(headers, PARTNER),
         account_id=_number(headers, ACCOUNT),
         user_id=_number(headers, USER),

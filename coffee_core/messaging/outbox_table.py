@@ -145,7 +145,7 @@ class OutboxTable:
                 row["position"],
                 Message(
                     topic=parse_topic(row["topic"]),
-                    id=uuid.UUID(int=row["id"].int),
+                    id=str(row["id"]),
                     type=(headers := orjson.loads(bytes(row["headers"]))).get("type", ""),
                     key=row["key"],
                     headers=headers,

@@ -29,10 +29,14 @@ class Outgoing:
     def __init__(self, broker: Broker, settings: MessagingSettings, stats: MessagingStats) -> None:
         self._broker = broker
         self._settings = settings
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[tuple[Message, int]] = deque()
+        """With their sizes."""
         self._bytes = 0
         self._idle: deque[asyncio.Future[None]] = deque()
-        """Of the tasks that have nothing to publish: each message wakes one of them."""
+        """Of the tasks that have nothing to publish: a message wakes one, and that one the next if more are waiting."""
+        self._waking = False
+        """Whether one has been woken that has not looked yet."""
+        self._closing = False
         self._empty = asyncio.Event()
         self._busy = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -45,20 +49,23 @@ class Outgoing:
         """Messages that are not yet stored by the broker."""
         return len(self._waiting) + self._busy
 
-    def put(self, message: Message) -> None:
-        """Take the message; without room it is lost."""
-        size = message.size
+    def put(self, message: Message, size: int) -> None:
+        """Take the message, of so many bytes; without room it is lost."""
         settings = self._settings
         if len(self._waiting) >= settings.waiting_max or self._bytes + size > settings.waiting_max_bytes:
             self._lose(message, "no_room")
             return
         self._losing = False
         self._bytes += size
-        self._waiting.append(message)
-        self._empty.clear()
+        self._waiting.append((message, size))
+        if self._idle and not self._waking:
+            self._wake()
+
+    def _wake(self) -> None:
         while self._idle:
             idle = self._idle.popleft()
             if not idle.done():
+                self._waking = True
                 idle.set_result(None)
                 return
 
@@ -70,6 +77,7 @@ class Outgoing:
         """Publish what waits, as long as `close_seconds` allow; the rest is lost."""
         try:
             async with asyncio.timeout(self._settings.close_seconds):
+                self._closing = True
                 if self._tasks and self.waiting:
                     await self._empty.wait()
         except TimeoutError:
@@ -82,8 +90,8 @@ class Outgoing:
             self._lose(self._next(), "closing")
 
     def _next(self) -> Message:
-        message = self._waiting.popleft()
-        self._bytes -= message.size
+        message, size = self._waiting.popleft()
+        self._bytes -= size
         return message
 
     async def _publish_on(self) -> None:
@@ -91,8 +99,13 @@ class Outgoing:
             while not self._waiting:
                 idle = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)
-                await idle
+                try:
+                    await idle
+                finally:
+                    self._waking = False
             message = self._next()
+            if self._waiting and self._idle and not self._waking:
+                self._wake()
             self._busy += 1
             try:
                 await self._publish(message)
@@ -101,7 +114,7 @@ class Outgoing:
                 raise
             finally:
                 self._busy -= 1
-                if not self.waiting:
+                if self._closing and not self.waiting:
                     self._empty.set()
 
     async def _publish(self, message: Message) -> None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+from msgspec import Struct, field
+
 from coffee_core.domain.context import CURRENT, RequestContext, current
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class Transactional(Protocol):
         ...
 
 
-class UnitOfWork:
+class UnitOfWork(Struct, eq=False):
     """Opened by the first statement that needs it. Reads and single-statement writes leave it closed.
 
     `transactional` is switched on by a use case that writes more than one statement; from then on every statement
@@ -66,27 +68,21 @@ class UnitOfWork:
     at the same moment.
     """
 
-    __slots__ = (
-        "_awaits", "before_commit", "hooks", "isolation", "lock", "rehearsing", "repeating", "store", "transaction",
-        "transactional", "wrote",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.transactional = False
-        self.isolation: Isolation = "read_committed"
-        self.store: Transactional | None = None
-        self.transaction: Transaction | None = None
-        self.hooks: list[Hook | Step] = []
-        self._awaits = False
-        """Whether one of `hooks` may be a coroutine's."""
-        self.before_commit: list[Hook] = []
-        self.lock = asyncio.Lock()
-        self.repeating = False
-        """Whether somebody further out runs this again as a whole: see `persistence/serializable.py`."""
-        self.rehearsing = False
-        """Whether all of it will be rolled back: see `persistence/rehearsal.py`."""
-        self.wrote = False
-        """Whether its reads must see the primary: see `persistence/read_routing.py`."""
+    transactional: bool = False
+    isolation: Isolation = "read_committed"
+    store: Transactional | None = None
+    transaction: Transaction | None = None
+    hooks: list[Hook | Step] = []
+    _awaits: bool = False
+    """Whether one of `hooks` may be a coroutine's."""
+    before_commit: list[Hook] = []
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    repeating: bool = False
+    """Whether somebody further out runs this again as a whole: see `persistence/serializable.py`."""
+    rehearsing: bool = False
+    """Whether all of it will be rolled back: see `persistence/rehearsal.py`."""
+    wrote: bool = False
+    """Whether its reads must see the primary: see `persistence/read_routing.py`."""
 
     @property
     def pending(self) -> bool:

@@ -381,6 +381,10 @@ class Dao(Generic[EntityT, IdT]):
         """Detached mapped instances; what the plan locks, or was not asked for, is None."""
         return self._objects.of(found)
 
+    def values(self, found: Rows[EntityT], names: tuple[str, ...]) -> list[dict[str, object]]:
+        """Of each row what `entities` would have under these names, None where they have nothing; without them."""
+        return self._objects.values(found, names)
+
     async def all_entities(self, where: Node = EVERYTHING, *, limit: int = 1000) -> list[EntityT]:
         """The first `limit` matching rows as objects, by id."""
         return self.entities(await self.search(SearchQuery(where=where, sort_by=self.id_column, size=limit)))

@@ -80,6 +80,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         self._encoders: dict[tuple[Projection, bool], RowsEncoder] = {}
         self._entries = EntriesEncoder(entry)
         self._mapped_set = set(self.mapped)
+        self._names = tuple(self.fields)
         self._columns = frozenset(dao.columns)
         self.storing = Storing(self.fields, cast("Table", dao.entity.__table__), self.mapped)
         self._stored = self.storing.stored
@@ -89,9 +90,12 @@ class Manager(Generic[EntryT, EntityT, IdT]):
     def to_entry(self, entity: EntityT) -> EntryT:
         """The Entry of a stored row: fields by name, not validated again (the row was valid when it was written)."""
         state = vars(entity)
+        return self._entry_of({name: state.get(name) for name in self.fields})
+
+    def _entry_of(self, values: dict[str, object]) -> EntryT:
         entry = self.entry.__new__(self.entry)
         put = object.__setattr__
-        put(entry, "__dict__", {name: state.get(name) for name in self.fields})
+        put(entry, "__dict__", values)
         put(entry, "__pydantic_fields_set__", set(self._mapped_set))
         put(entry, "__pydantic_extra__", None)
         put(entry, "__pydantic_private__", None)
@@ -223,7 +227,8 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         return self._page(rows, partial(self._objects, rows), partial(encoder, rows.rows), query, single=single)
 
     def _objects(self, rows: Rows[EntityT]) -> list[EntryT]:
-        return [self.to_entry(entity) for entity in self.dao.entities(rows)]
+        """Of rows that are not `general`: nobody maps them but this."""
+        return [self._entry_of(values) for values in self.dao.values(rows, self._names)]
 
     def _page(
         self,
@@ -304,8 +309,10 @@ class Manager(Generic[EntryT, EntityT, IdT]):
             await self.on_create(entry)
         rows = await self.dao.insert(self.values_of(entry), self.projection())
         page = await self.page(rows, single=True) if self.general else self._page_of_rows(rows, None, None, single=True)
-        if self.follows:
+        if self.writes_more:
             await self.after_write("created", page.entries()[0])
+        elif self._tells:
+            tell(self.announces, self.raise_event, "created", page.entries()[0])
         return page
 
     async def replace(self, id: IdT, entry: EntryT, version: int | None) -> Page[EntryT]:
@@ -330,8 +337,10 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         if not rows.rows:
             raise self.missing(id)
         page = await self.page(rows, single=True) if self.general else self._page_of_rows(rows, None, None, single=True)
-        if self.follows:
+        if self.writes_more:
             await self.after_write("updated", page.entries()[0])
+        elif self._tells:
+            tell(self.announces, self.raise_event, "updated", page.entries()[0])
         return page
 
     async def after_write(self, change: Change, entry: EntryT) -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, cast
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, cast
 
 from sqlalchemy import JSON, Table
 from sqlalchemy.orm import configure_mappers
 from sqlalchemy.orm.attributes import manager_of_class
 
 from coffee_core.domain.ids import EntityT
-from coffee_core.rest.dao_provider import DaoProvider
+from coffee_core.rest.dao_provider import DaoProvider, Row
 from coffee_core.rest.many_rows import PLANS_KEPT
 from coffee_core.rest.rows import Projection, Rows
+
+
+class _Layout(NamedTuple):
+    """Of the rows of one projection, where some names are wanted."""
+
+    pick: Callable[[Row], Row]
+    names: Sequence[str]
+    """Of what is picked."""
+    documents: Sequence[str]
+    """Those to decode."""
+    blank: Mapping[str, object]
+    """None under each name, if some are not read."""
 
 
 class Objects(Generic[EntityT]):
@@ -25,29 +38,46 @@ class Objects(Generic[EntityT]):
         self._documents = frozenset(column.name for column in table.columns if isinstance(column.type, JSON))
         self._provider = provider
         self._new: Callable[[], EntityT] = manager_of_class(entity).new_instance
-        self._layouts: dict[Projection, tuple[Sequence[str], dict[str, object]]] = {}
-        """For each projection the columns to decode, and None for each that is not read."""
+        self._layouts: dict[tuple[Projection, tuple[str, ...]], _Layout] = {}
 
     def of(self, found: Rows[EntityT]) -> list[EntityT]:
         """One for each row."""
-        projection = found.projection
-        columns, plain = projection.columns, self._provider.plain
-        documents, missing = self._layouts.get(projection) or self._new_layout(projection)
         out: list[EntityT] = []
-        for row in found.rows:
+        for values in self.values(found, self._columns):
             entity = self._new()
-            state: dict[str, object] = vars(entity)
-            state.update(missing)
-            state.update(zip(columns, row, strict=True))
-            for column in documents:
-                state[column] = plain(column, state[column])
+            vars(entity).update(values)
             out.append(entity)
         return out
 
-    def _new_layout(self, projection: Projection) -> tuple[Sequence[str], dict[str, object]]:
-        columns = projection.columns
-        missing: dict[str, object] = {c: None for c in self._columns if c not in columns}
+    def values(self, found: Rows[EntityT], names: tuple[str, ...]) -> list[dict[str, object]]:
+        """For each row what stands under these names; None under one that is no column, or was not read."""
+        wanted, plain = (found.projection, names), self._provider.plain
+        pick, read, documents, blank = self._layouts.get(wanted) or self._new_layout(wanted)
+        out: list[dict[str, object]] = []
+        for row in found.rows:
+            values: dict[str, object] = dict(zip(read, pick(row), strict=True))
+            if blank:
+                values = {**blank, **values}
+            for column in documents:
+                values[column] = plain(column, values[column])
+            out.append(values)
+        return out
+
+    def _new_layout(self, wanted: tuple[Projection, tuple[str, ...]]) -> _Layout:
+        columns, names = wanted[0].columns, wanted[1]
+        places = {column: place for place, column in enumerate(columns)}
+        read = [name for name in names if name in places]
+        pick = _picking([places[name] for name in read])
+        documents = [name for name in read if name in self._documents]
         if len(self._layouts) >= PLANS_KEPT:
             self._layouts.clear()
-        layout = self._layouts[projection] = ([c for c in columns if c in self._documents], missing)
+        blank = {} if len(read) == len(names) else dict.fromkeys(names)
+        layout = self._layouts[wanted] = _Layout(pick, read, documents, blank)
         return layout
+
+
+def _picking(places: Sequence[int]) -> Callable[[Row], Row]:
+    """What stands in these places of a row."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: [row[place] for place in places]

@@ -31,7 +31,7 @@ def a_topic() -> Topic:
 
 def a_message(topic: Topic, body: bytes = b"{}", *, key: str = "") -> Message:
     """A message of an imagined caller."""
-    id = uuid.uuid4()
+    id = str(uuid.uuid4())
     caller = RequestContext(request_id=f"r-{id}", partner_id=7, account_id=8, user_id=9, plan=Plan.PAID)
     headers = write_headers(id, "contract", key, datetime.now(UTC), caller)
     return Message(topic=topic, id=id, type="contract", key=key, headers=headers, body=body)
@@ -107,7 +107,7 @@ class BrokerContract:
             await taker.until(20)
             by_id = {arrived.headers[ID]: arrived for arrived in taker.got}
             for message in messages:
-                assert by_id[str(message.id)] == Arrived(dict(message.headers), message.body, 1)
+                assert by_id[message.id] == Arrived(dict(message.headers), message.body, 1)
             await self.quiet(broker, topic, taker, 20)
 
     async def test_what_was_published_before_anybody_listened_comes_too(self) -> None:

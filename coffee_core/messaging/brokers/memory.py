@@ -42,7 +42,10 @@ class MemoryBroker:
         """Nothing to disconnect."""
 
     def _queue(self, topic: Topic) -> _Queue:
-        return self._queues.setdefault(topic, _Queue())
+        queue = self._queues.get(topic)
+        if queue is None:
+            queue = self._queues[topic] = _Queue()
+        return queue
 
     async def publish(self, message: Message) -> None:
         """Append to the queue."""

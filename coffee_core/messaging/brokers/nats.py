@@ -110,7 +110,7 @@ class NatsJetStream:
 
     async def publish(self, message: Message) -> None:
         """Publish with the stream's acknowledgement."""
-        await self._publish(message, {"Nats-Msg-Id": str(message.id)})
+        await self._publish(message, {"Nats-Msg-Id": message.id})
 
     async def _publish(self, message: Message, extra: dict[str, str]) -> None:
         async with bounded(self._settings.publish_seconds, *_FAILURES):

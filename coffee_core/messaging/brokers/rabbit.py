@@ -126,7 +126,7 @@ class RabbitMq:
         async with bounded(self._settings.publish_seconds, *_FAILURES):
             await self._connection()
             await self._declare(message.topic)
-            await self._publish(message.topic, str(message.id), message.body, dict(message.headers))
+            await self._publish(message.topic, message.id, message.body, dict(message.headers))
 
     async def _publish(self, topic: Topic, id: str, body: bytes, headers: dict[str, str]) -> None:
         try:

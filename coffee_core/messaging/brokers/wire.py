@@ -42,9 +42,9 @@ def revived(topic: Topic, letter: DeadLetter) -> Message:
     """The message that a dead letter was, as it was raised; even if its headers cannot be read."""
     headers = {name: value for name, value in letter.headers.items() if name in HEADERS}
     try:
-        id = uuid.UUID(headers.get(ID, ""))
+        id = str(uuid.UUID(headers.get(ID, "")))
     except ValueError:
-        id = uuid.uuid4()
+        id = str(uuid.uuid4())
     return Message(topic=topic, id=id, type=headers.get(TYPE, ""), headers=headers, body=letter.body)
 
 

@@ -97,6 +97,35 @@ async def test_each_write_is_told_with_the_record_as_it_is_stored(container: Con
     assert what(told) == [("created", "one"), ("updated", "two")]
 
 
+@pytest.mark.parametrize("plan", list(Plan))
+async def test_a_record_is_shown_as_it_is_answered_whoever_maps_it(
+    container: Container, caller: Caller, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With documents as values, what the plan hides hidden, and no Entity made where nobody asks for one."""
+    shown: dict[type[TellingManager], list[BookEntry]] = {TellingManager: [], BuildingManager: []}
+
+    def look(self: TellingManager, change: Change, entry: BookEntry) -> None:
+        shown[type(self)].append(entry)
+
+    monkeypatch.setattr(TellingManager, "announces", look)
+    apis = {kind: telling(container, RecordedEvents(), kind) for kind in shown}
+    context = RequestContext(request_id="r", partner_id=caller.partner, plan=Plan.PAID)
+    async with acting_as(context):
+        entry = BookEntry(title="shown", tags=["a"], audience={"f": [1, {"g": None}]}, email="a@example.com", price=0.5)
+        page = await apis[TellingManager].manager.create(entry)
+    changing = RequestContext(request_id="r", partner_id=caller.partner, plan=plan)
+    async with acting_as(changing):
+        for kind, api in apis.items():
+            answered = await api.manager.patch(int(str(page.key)), Patch(BookEntry, {"pages": 7}), None)
+            (last,) = answered.entries()
+            assert shown[kind][-1] == last
+    one, other = shown[TellingManager][-1], shown[BuildingManager][-1]
+    assert vars(one) == vars(other)
+    assert one.model_fields_set == other.model_fields_set
+    assert one.audience == ({"f": [1, {"g": None}]} if plan >= Plan.SAAS else None)
+    assert one.model_dump_json() == other.model_dump_json()
+
+
 async def test_what_is_told_of_a_record_opens_no_transaction(
     container: Container, store: PostgresStore, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
