@@ -90,12 +90,9 @@ class Manager(Generic[EntryT, EntityT, IdT]):
     def to_entry(self, entity: EntityT) -> EntryT:
         """The Entry of a stored row: fields by name, not validated again (the row was valid when it was written)."""
         state = vars(entity)
-        return self._entry_of({name: state.get(name) for name in self.fields})
-
-    def _entry_of(self, values: dict[str, object]) -> EntryT:
         entry = self.entry.__new__(self.entry)
         put = object.__setattr__
-        put(entry, "__dict__", values)
+        put(entry, "__dict__", {name: state.get(name) for name in self.fields})
         put(entry, "__pydantic_fields_set__", set(self._mapped_set))
         put(entry, "__pydantic_extra__", None)
         put(entry, "__pydantic_private__", None)
@@ -227,8 +224,17 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         return self._page(rows, partial(self._objects, rows), partial(encoder, rows.rows), query, single=single)
 
     def _objects(self, rows: Rows[EntityT]) -> list[EntryT]:
-        """Of rows that are not `general`: nobody maps them but this."""
-        return [self._entry_of(values) for values in self.dao.values(rows, self._names)]
+        """What `to_entry` would make of the rows, where nobody overrides it: without their Entities."""
+        entries: list[EntryT] = []
+        put = object.__setattr__
+        for values in self.dao.values(rows, self._names):
+            entry = self.entry.__new__(self.entry)
+            put(entry, "__dict__", values)
+            put(entry, "__pydantic_fields_set__", set(self._mapped_set))
+            put(entry, "__pydantic_extra__", None)
+            put(entry, "__pydantic_private__", None)
+            entries.append(entry)
+        return entries
 
     def _page(
         self,

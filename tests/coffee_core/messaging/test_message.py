@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from coffee_core.domain.context import RequestContext
 from coffee_core.domain.plan import Plan
 from coffee_core.messaging import message as m
 from coffee_core.messaging.errors import MalformedMessageError
-from coffee_core.messaging.message import message_of, read_context, read_message, read_time, write_headers
+from coffee_core.messaging.message import message_of, moment, read_context, read_message, read_time, write_headers
 from coffee_core.messaging.topic import Topic
 from tests.coffee_core.messaging.sample import Happened, a_caller
 
@@ -28,11 +29,20 @@ async def test_the_context_survives_the_journey(
     sent = RequestContext(
         request_id=request, partner_id=partner, account_id=account, user_id=user, plan=plan, traceparent=trace
     )
-    headers = write_headers(uuid.uuid4(), "kind", "key", datetime.now(UTC), sent)
+    headers = write_headers(str(uuid.uuid4()), "kind", "key", moment(time.time_ns()), sent)
     got = read_context(headers, seconds=1)
     assert (got.request_id, got.partner_id, got.account_id, got.user_id, got.plan, got.traceparent) == (
         request, partner, account, user, plan, trace,
     )  # fmt: skip
+
+
+@given(st.integers(0, 4 * 10**18))
+def test_a_moment_is_read_as_it_was_written(nanoseconds: int) -> None:
+    written = moment(nanoseconds)
+    assert read_time({m.OCCURRED_AT: written}) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        microseconds=nanoseconds // 1000
+    )
+    assert len(written) == len("2026-11-28T22:10:49.000001Z")
 
 
 @given(
@@ -63,7 +73,7 @@ async def test_a_spoiled_header_is_named(spoil: dict[str, str], named: str) -> N
 async def test_a_message_says_what_it_is_and_when_it_occurred() -> None:
     before = datetime.now(UTC)
     message = message_of(Happened(what="x"), a_caller(partner=7))
-    assert message.headers[m.ID] == str(message.id)
+    assert message.headers[m.ID] == message.id
     assert uuid.UUID(message.id).version == 7
     assert message.headers[m.TYPE] == "happened"
     assert message.headers[m.PARTNER] == "7"
