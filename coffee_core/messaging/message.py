@@ -42,7 +42,7 @@ class Message(Struct, frozen=True, kw_only=True, gc=False):
 
     topic: Topic
     id: str
-    """A UUID."""
+    """A UUID in its canonical spelling, as in the header."""
     type: str
     headers: Mapping[str, str]
     body: bytes

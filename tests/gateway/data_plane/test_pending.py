@@ -75,8 +75,10 @@ async def test_one_that_nobody_will_tell_any_more_ends_its_connection(start: Sta
     client = await plane.client()
     pending, _ = await asked(plane, client, get(b"/a"))
     pending.tell(asyncio.CancelledError())
-    await client.closed()
+    assert await client.closed()
     await plane.at_rest()
+    (line,) = await plane.log(1)
+    assert line["status"] == 499
 
 
 async def test_a_fault_of_ours_after_it_reaches_this_client_alone(
