@@ -61,6 +61,8 @@ class Router:
     def __init__(self, services: Mapping[str, Sequence[Route]]) -> None:
         self._root = _Node()
         self._static: dict[str, _Node] = {}
+        self._records: dict[str, tuple[Mapping[str, _Node], _Node]] = {}
+        """By a path of literals alone: those that may follow it, and the place of the parameter that follows else."""
         self.mounts: list[Mount] = []
         operations: dict[str, str] = {}
         for service, routes in services.items():
@@ -80,7 +82,9 @@ class Router:
         if len(set(names)) != len(names):
             raise ValueError(f"{mount.template}: a parameter is named twice")
         node = self._root
+        above = node
         for segment in mount.path.split("/")[1:]:
+            above = node
             if _PARAMETER(segment):
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
@@ -94,18 +98,24 @@ class Router:
         node.methods[mount.route.method] = mount
         if not names:
             self._static[mount.path] = node
+        elif len(names) == 1 and node is above.parameter:
+            self._records[mount.path.rpartition("/")[0]] = (above.literals, node)
         self.mounts.append(mount)
 
     def __call__(self, request: Request) -> Awaitable[Response]:
         """Answer the request; what is not there or not allowed is a domain error, raised at once."""
         path = request.path
         node = self._static.get(path)
-        segments: Sequence[str] = ()
+        last = ""
         if node is None:
-            segments = (path[:-1] if path[-1:] == "/" else path).split("/")
-            node = self._find(segments)
-            if node is None:
-                raise NotFoundError("there is nothing at this path")
+            before, _, last = path.rpartition("/")
+            record = self._records.get(before)
+            if record is not None and last and last not in record[0]:
+                node = record[1]  # most requests; what is reached by literals is the first choice
+            else:
+                node, last = self._find(_segments(path)), ""
+                if node is None:
+                    raise NotFoundError("there is nothing at this path")
         mount = node.methods.get(request.method)
         if mount is None:
             mount = self._other_method(node, request)
@@ -113,12 +123,11 @@ class Router:
                 return _options(node)
         request.route = mount.template
         if mount.names:
-            place, name = mount.names[0]
-            request.path_params = (
-                {name: segments[place]}
-                if len(mount.names) == 1  # most routes: a comprehension is a call on Python 3.11
-                else {name: segments[place] for place, name in mount.names}
-            )
+            if last:
+                request.path_params = {mount.names[0][1]: last}
+            else:
+                segments = _segments(path)
+                request.path_params = {name: segments[place] for place, name in mount.names}
         if not mount.public or mount.plan:
             _admit(mount)
         if b"prefer" in request.headers:
@@ -147,6 +156,10 @@ class Router:
         request.route = f"* {path}"
         allowed = _allowed(node)
         raise MethodError(f"this path takes {', '.join(allowed)}", allowed=allowed)
+
+
+def _segments(path: str) -> Sequence[str]:
+    return (path[:-1] if path[-1:] == "/" else path).split("/")
 
 
 def _search(node: _Node, segments: Sequence[str], place: int) -> _Node | None:

@@ -17,7 +17,7 @@ from coffee_core.domain.plan import Plan
 from coffee_core.domain.search import CountMode, SearchQuery
 from coffee_core.metering.declare import Metered
 from coffee_core.rest import parameters, preferences
-from coffee_core.rest.body import SEARCH_MEMBERS, EntryReader, read_json, read_object
+from coffee_core.rest.body import SEARCH_MEMBERS, EntryReader, json_here, read_json, read_object
 from coffee_core.rest.conditional import etag, expected_version, not_modified
 from coffee_core.rest.describe import crud_routes
 from coffee_core.rest.links import link_header
@@ -77,6 +77,7 @@ class Api(Generic[EntryT, EntityT, IdT]):
         self.resource = resource
         self.id_type = id_type
         self.settings = settings or RestSettings()
+        self._body_bytes_max = self.settings.body_bytes_max
         self.options = options or ApiOptions()
         dao = self.manager.dao
         shared = not dao.tenant if self.options.partners_write is None else not self.options.partners_write
@@ -226,7 +227,8 @@ class Api(Generic[EntryT, EntityT, IdT]):
         """POST /."""
         self.may_write()
         self._no_query(request)
-        entry = self.reader.whole(await read_json(request, self.settings.body_bytes_max))
+        limit = self._body_bytes_max
+        entry = self.reader.whole(json_here(request, limit) or await read_json(request, limit))
         envelope = await self.service.create(entry)
         response = self.answer(envelope, 201)
         response.headers.append((b"location", f"{request.path.rstrip('/')}/{envelope.page.key}".encode()))
@@ -247,7 +249,8 @@ class Api(Generic[EntryT, EntityT, IdT]):
         self._no_query(request)
         id = self.parse_id(request.path_params["id"])
         version = expected_version(request.headers, required=self.options.version_required)
-        patch = self.reader.part(await read_json(request, self.settings.body_bytes_max), id=id)
+        limit = self._body_bytes_max
+        patch = self.reader.part(json_here(request, limit) or await read_json(request, limit), id=id)
         return self.answer(await self.service.patch(id, patch, version))
 
     async def delete(self, request: Request) -> Response:

@@ -24,13 +24,22 @@ _named = attrgetter("__pydantic_fields_set__")
 JSON_TYPES = (b"application/json", b"application/merge-patch+json")
 
 
-async def read_json(request: Request, limit: int) -> bytes:
-    """The body's bytes, if it is said to be JSON."""
+def json_here(request: Request, limit: int) -> bytes | None:
+    """As `read_json`, of a body that is here already; None if it has to be awaited."""
     media = request.headers.get(b"content-type")
     if media is not None and media not in JSON_TYPES and media.partition(b";")[0].strip().lower() not in JSON_TYPES:
         raise MediaTypeError("send application/json")
     body = request.body
-    raw = body.within(limit) if type(body) is BufferedBody else await body.read(limit)  # here already: nothing to await
+    return _some(body.within(limit)) if type(body) is BufferedBody else None
+
+
+async def read_json(request: Request, limit: int) -> bytes:
+    """The body's bytes, if it is said to be JSON."""
+    raw = json_here(request, limit)
+    return raw if raw is not None else _some(await request.body.read(limit))
+
+
+def _some(raw: bytes) -> bytes:
     if not raw:
         raise InputError("the body is empty; a JSON document is expected")
     return raw

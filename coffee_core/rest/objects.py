@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, Generic, NamedTuple, cast
 
 from sqlalchemy import JSON, Table
@@ -13,13 +12,14 @@ from sqlalchemy.orm.attributes import manager_of_class
 from coffee_core.domain.ids import EntityT
 from coffee_core.rest.dao_provider import DaoProvider, Row
 from coffee_core.rest.many_rows import PLANS_KEPT
-from coffee_core.rest.rows import Projection, Rows
+from coffee_core.rest.rows import Projection, Rows, picking
 
 
 class _Layout(NamedTuple):
     """Of the rows of one projection, where some names are wanted."""
 
-    pick: Callable[[Row], Row]
+    pick: Callable[[Row], Row] | None
+    """None where it is what a row begins with."""
     names: Sequence[str]
     """Of what is picked."""
     documents: Sequence[str]
@@ -55,7 +55,7 @@ class Objects(Generic[EntityT]):
         pick, read, documents, blank = self._layouts.get(wanted) or self._new_layout(wanted)
         out: list[dict[str, object]] = []
         for row in found.rows:
-            values: dict[str, object] = dict(zip(read, pick(row), strict=True))
+            values: dict[str, object] = dict(zip(read, row if pick is None else pick(row)))  # noqa: B905 - as long as `read`
             if blank:
                 values = {**blank, **values}
             for column in documents:
@@ -67,17 +67,10 @@ class Objects(Generic[EntityT]):
         columns, names = wanted[0].columns, wanted[1]
         places = {column: place for place, column in enumerate(columns)}
         read = [name for name in names if name in places]
-        pick = _picking([places[name] for name in read])
+        pick = None if read == list(columns[: len(read)]) else picking([places[name] for name in read])
         documents = [name for name in read if name in self._documents]
         if len(self._layouts) >= PLANS_KEPT:
             self._layouts.clear()
         blank = {} if len(read) == len(names) else dict.fromkeys(names)
         layout = self._layouts[wanted] = _Layout(pick, read, documents, blank)
         return layout
-
-
-def _picking(places: Sequence[int]) -> Callable[[Row], Row]:
-    """What stands in these places of a row."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda row: [row[place] for place in places]

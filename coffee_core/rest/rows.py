@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Generic
 
 import msgspec
@@ -38,6 +39,13 @@ def projected(
         hidden.append("version")
     read = (*visible, *dict.fromkeys(hidden))
     return Projection(plan, read, len(read) - len(visible), id_column)
+
+
+def picking(places: Sequence[int]) -> Callable[[Row], Row]:
+    """What stands in these places of a row, in their order."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: [row[place] for place in places]
 
 
 class Rows(msgspec.Struct, Generic[EntityT], frozen=True, eq=False):

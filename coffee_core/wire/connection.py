@@ -11,6 +11,7 @@ from coffee_core.wire.answer import problem_answer
 from coffee_core.wire.chunked import ChunkedDecoder
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import RequestHead, check_part_of_head, read_request_head
+from coffee_core.wire.hooks import Hooks
 from coffee_core.wire.phases import BODY, BUSY, CLOSING, HEAD, IDLE, TUNNEL
 from coffee_core.wire.resets import reset
 from coffee_core.wire.timeouts import look
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("coffee.wire")
 
 
-class Connection(asyncio.Protocol):
+class Connection(Hooks):
     """Calls `request_received`, then `body_received` for each piece, then `body_complete`, one request at a time.
 
     A subclass answers by `start_answer()` before the answer's first byte, writing to `transport`, and
@@ -88,36 +89,6 @@ class Connection(asyncio.Protocol):
         self.started = 0.0
         self.trailers: list[bytes] = []
         """The lines that came after the last chunk of the last chunked body."""
-
-    # What a subclass fills in
-
-    def request_received(self, head: RequestHead) -> None:
-        """A head is complete. Its body, if `phase` is BODY, follows."""
-        raise NotImplementedError
-
-    def body_received(self, data: bytes) -> None:
-        """A piece of the body, never empty."""
-
-    def body_complete(self) -> None:
-        """The body's last byte has been handed over. Not called for a request without a body."""
-
-    def flush(self) -> None:
-        """All that one read brought has been handed over, and `gathered` is set."""
-
-    def abandon(self) -> None:
-        """Stop working on the request in hand: its client has gone, broke the protocol or took too long."""
-
-    def writing_paused(self) -> None:
-        """The client reads slower than its answer is produced."""
-
-    def writing_resumed(self) -> None:
-        """It has caught up."""
-
-    def tunnel_received(self, data: bytes) -> None:
-        """Bytes of the protocol that the connection was upgraded to."""
-
-    def tunnel_ended(self) -> None:
-        """The client sends no more of them."""
 
     # What a subclass calls
 
@@ -300,9 +271,9 @@ class Connection(asyncio.Protocol):
     # Reading
 
     def _take_head(self, data: bytes) -> bytes:
-        settings, front = self.settings, self.front
+        front = self.front
         end = data.find(b"\r\n\r\n", self._parsed) + 4
-        if end < 4 or end > settings.max_head:
+        if end < 4 or end > front.max_head:
             self._wait_for_head(data)
             return b""
         self._parsed = 0
@@ -310,12 +281,16 @@ class Connection(asyncio.Protocol):
         whole = end == len(data)
         block = data if whole else data[:end]
         self.head = head = read_request_head(  # by place: this runs for every request
-            block, front.lines, settings.max_request_line, settings.max_headers, front.heads
+            block, front.lines, front.max_request_line, front.max_headers, front.heads
         )
         self._discarding = False
         if head.length or head.chunked:
-            if head.length > settings.max_body:
-                raise WireError(413, f"the body has more than {settings.max_body} bytes")
+            if head.length > front.max_body:
+                raise WireError(413, f"the body has more than {front.max_body} bytes")
+            if head.length and end + head.length == len(data) and not head.expects_continue:
+                self.phase = BUSY
+                if self.whole_received(data[end:]):
+                    return b""
             self.phase = BODY
             self._left = head.length
             self.seen = 0
@@ -350,8 +325,8 @@ class Connection(asyncio.Protocol):
                 self.trailers = decoder.trailers
         self.head.expects_continue = False
         self.seen += len(piece)
-        if self.seen > self.settings.max_body:
-            raise WireError(413, f"the body has more than {self.settings.max_body} bytes")
+        if self.seen > self.front.max_body:
+            raise WireError(413, f"the body has more than {self.front.max_body} bytes")
         if complete:
             self.phase = BUSY
             self._decoder = None

@@ -38,6 +38,9 @@ class Front:
 
     def __init__(self, settings: WireSettings) -> None:
         self.settings = settings
+        # bounds that each request meets; to read them of a pydantic model takes five times as long
+        self.max_head, self.max_request_line = settings.max_head, settings.max_request_line
+        self.max_headers, self.max_body = settings.max_headers, settings.max_body
         self.lines = HeaderLines(settings.header_lines)
         self.heads: RequestMemory | None = None
         """For a front whose clients repeat themselves."""

@@ -17,7 +17,7 @@ from coffee_core.wire.answer_lines import FRAMING, AnswerLine, AnswerLines
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head_memory import HeadMemory
 from coffee_core.wire.header_lines import HeaderLines
-from coffee_core.wire.request_memory import KnownHeaders, RequestMemory
+from coffee_core.wire.request_memory import LENGTH_DIGITS, KnownHeaders, RequestMemory
 
 METHODS: Final = frozenset(
     b"GET HEAD POST PUT PATCH DELETE OPTIONS QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH".split()
@@ -40,17 +40,17 @@ class RequestHead(Struct, eq=False, gc=False):
     """What a request says before its body.
 
     `target` is in origin form, not yet normalised. The body has `length` bytes, or, if `chunked`, ends itself.
-    `connection` has the options of the Connection header, in lower case. `special` are the headers that decide how the
-    message is framed. `known` is there if the same header lines came
-    before: `headers` and `special` are then shared with other requests.
+    `connection` has the options of the Connection header, in lower case. `known` is there if the same header lines came
+    before: `headers` are then shared with other requests. `named` are the headers by name, where that was looked at and
+    no name is there twice; they may be shared too.
     """
 
     method: bytes
     target: bytes
     headers: list[tuple[bytes, bytes]]
-    special: dict[bytes, bytes]
     host: bytes
     known: KnownHeaders | None = None
+    named: dict[bytes, bytes] | None = None
     http10: bool = False
     length: int = 0
     chunked: bool = False
@@ -115,13 +115,15 @@ def read_request_head(
         known = memory.known.get(rest) or memory.framed(rest)
         if known is not None:
             target = target if target[0] == 0x2F else _origin_form(target, known.host)
-            return RequestHead(method, target, known.headers, known.special, known.host, known)
+            return RequestHead(method, target, known.headers, known.host, known, known.named, False, known.length)
     else:
         rest = b""
     known_line, read = lines.known.get, lines.read
     text = block[start:-4]
     headers = [known_line(line) or read(line) for line in text.split(b"\r\n")] if text else []
-    special = _special(headers)
+    named = dict(headers)
+    once = len(named) == len(headers)
+    special = {name: named[name] for name in FRAMING.intersection(named)} if once else _special(headers)
     host = special.get(b"host", b"")
     target = target if target[0] == 0x2F else _origin_form(target, host)
     if len(headers) > max_headers:
@@ -130,11 +132,18 @@ def read_request_head(
         raise WireError(400, "an HTTP/1.1 request names its host")
     if _AUTHORITY(host) is None:
         raise WireError(400, "the header host is not a host and port")
-    head = RequestHead(method, target, headers, special, host)
-    if not old and _says_no_more(special):
-        if rest and memory is not None:
-            head.known = memory.learn(rest, headers, special, host)
+    head = RequestHead(method, target, headers, host, None, named if once else None)
+    if not old and len(special) == 2 and b"content-length" in special:  # beside the host: nearly all that have a body
+        head.length = _length(special[b"content-length"], 400)
+    elif old or not _says_no_more(special):
+        _read_framing(head, special, old)
         return head
+    if rest and memory is not None:
+        head.known = memory.learn(rest, headers, host, head.length)
+    return head
+
+
+def _read_framing(head: RequestHead, special: dict[bytes, bytes], old: bool) -> None:
     head.http10 = old
     head.chunked, length = _framing(special, old, 400)
     head.length = length or 0
@@ -142,7 +151,6 @@ def read_request_head(
     head.keep_alive = not old and b"close" not in connection
     head.upgrade = special.get(b"upgrade", b"") if b"upgrade" in connection and not old else b""
     head.expects_continue = _expects(special, old) and (head.chunked or head.length > 0)
-    return head
 
 
 def _says_no_more(special: dict[bytes, bytes]) -> bool:
@@ -208,7 +216,7 @@ def _response_head(block: bytes, lines: AnswerLines, max_headers: int, *, head_r
     head.status = status
     head.whole = b""
     length = special.get(b"content-length", b"")
-    if length.isdigit() and len(length) <= 18 and _says_no_more(special):
+    if length.isdigit() and len(length) <= LENGTH_DIGITS and _says_no_more(special):
         head.chunked, head.length, head.connection = False, int(length), _NO_OPTIONS
         head.keep_alive, head.upgrade = not old, b""
         if status >= 200 and status != 204 and status != 304 and not head_request:  # noqa: PLR1714 - as below
@@ -313,7 +321,7 @@ def _framing(special: dict[bytes, bytes], old: bool, status: int) -> tuple[bool,
 
 
 def _length(text: bytes, status: int) -> int:
-    if not text.isdigit() or len(text) > 18:
+    if not text.isdigit() or len(text) > LENGTH_DIGITS:
         raise WireError(status, "content-length is not a number")
     return int(text)
 

@@ -33,14 +33,14 @@ class HeaderLines:
         """Name, in lower case, and value of each line; look here before `read`."""
         self._names: dict[bytes, bytes] = {}
 
-    def read(self, line: bytes) -> tuple[bytes, bytes]:
-        """Name and value of a line without its end; `WireError` 400 if it is none."""
+    def read(self, line: bytes, *, keep: bool = True) -> tuple[bytes, bytes]:
+        """Name and value of a line without its end; `WireError` 400 if it is none. `keep` those that may come again."""
         name, colon, value = line.partition(b":")
         lower = self._names.get(name) or self._name(name)
         if not colon or not lower or value.translate(None, _VALUE):
             raise WireError(400, "the message head is malformed: one of its lines is not a name, a colon and a value")
         header = (lower, value.strip(b" \t"))
-        if len(line) <= self._size and lower not in _SECRET:
+        if keep and len(line) <= self._size and lower not in _SECRET:
             if len(self.known) >= self._lines:
                 self.known.clear()
             self.known[line] = header

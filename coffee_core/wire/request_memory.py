@@ -16,6 +16,8 @@ Headers = list[tuple[bytes, bytes]]
 
 BEARER: Final = b"uthorization: Bearer "
 """How the line of a token begins, but for the first letter, which some write small."""
+LENGTH_DIGITS: Final = 18
+"""Of a body's length at most; a number of so many fits everywhere."""
 _TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
 """Characters of a token (RFC 6750, 2.1)."""
 
@@ -27,8 +29,8 @@ class HeadFrame(Struct, eq=False):
     """The line of the token says nothing."""
     place: int
     """Of that line among them."""
-    special: dict[bytes, bytes]
     host: bytes
+    length: int = 0
     note: object = None
     """As the one of `KnownHeaders`: it depends on the frame alone."""
 
@@ -36,11 +38,11 @@ class HeadFrame(Struct, eq=False):
 class KnownHeaders(Struct, eq=False):
     """What one block says. It may be shared by all requests that carry it, so nothing of it may be changed.
 
-    There is nothing in it that frames a body, upgrades or closes the connection: such heads are read each time.
+    Nothing in it frames a body but a length, and nothing upgrades or closes the connection: other heads are read each
+    time.
     """
 
     headers: Headers
-    special: dict[bytes, bytes]
     host: bytes
     frame: HeadFrame | None = None
     """Where its token is the only Authorization, and other blocks have the rest as well."""
@@ -49,6 +51,10 @@ class KnownHeaders(Struct, eq=False):
     """What a reader further in has made of these headers: it depends on them alone, and is made once."""
     asked: object = None
     """The same of another reader, where the request asks about a request."""
+    named: dict[bytes, bytes] | None = None
+    """The headers by name, where no name is there twice."""
+    length: int = 0
+    """Bytes of the body."""
 
 
 class RequestMemory(HeadMemory[KnownHeaders]):
@@ -70,12 +76,12 @@ class RequestMemory(HeadMemory[KnownHeaders]):
             return None
         headers = frame.headers.copy()
         headers[frame.place] = (b"authorization", b"Bearer " + token)
-        known = KnownHeaders(headers, frame.special, frame.host, frame, token)
+        known = KnownHeaders(headers, frame.host, frame, token, length=frame.length)
         if self.again(block):
             self.keep(block, known)
         return known
 
-    def learn(self, block: bytes, headers: Headers, special: dict[bytes, bytes], host: bytes) -> KnownHeaders | None:
+    def learn(self, block: bytes, headers: Headers, host: bytes, length: int) -> KnownHeaders | None:
         """A block that was read; given back if it is known from now on."""
         before, bearer, rest = block.partition(BEARER)
         if bearer and (len(before) == 1 or before[-3:-1] == b"\r\n"):
@@ -84,8 +90,8 @@ class RequestMemory(HeadMemory[KnownHeaders]):
             if len(places) == 1 and self._frames.again(frame):
                 others = headers.copy()
                 others[places[0]] = (b"authorization", b"")
-                self._frames.keep(frame, HeadFrame(others, places[0], special, host))
-        return self.keep(block, KnownHeaders(headers, special, host)) if self.again(block) else None
+                self._frames.keep(frame, HeadFrame(others, places[0], host, length))
+        return self.keep(block, KnownHeaders(headers, host, length=length)) if self.again(block) else None
 
     def forget(self) -> None:
         """All of them: what stands beside a token may be a secret too."""

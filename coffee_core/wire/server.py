@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from typing import Final
 
 from coffee_core.wire.answer import answer_head, has_body
+from coffee_core.wire.beginnings import BeginningMemory
 from coffee_core.wire.body import StreamedBody
 from coffee_core.wire.connection import Connection
 from coffee_core.wire.errors import PROBLEM, WireError, problem
@@ -27,6 +28,9 @@ _SINGLE: Final = frozenset(
 )
 """Headers of which two lines have no joint meaning."""
 
+REMEMBERS: Final = 60.0
+"""Seconds for which the heads of requests are remembered, with the tokens and cookies that are in them."""
+
 
 class HandlerFront(Front):
     """Serves one handler."""
@@ -34,11 +38,21 @@ class HandlerFront(Front):
     def __init__(self, handler: Handler, settings: WireSettings) -> None:
         super().__init__(settings)
         self.handler = handler
+        self.buffered_body = settings.buffered_body
+        if settings.known_heads:
+            self.heads = BeginningMemory(settings.known_heads, self.lines, settings.max_headers)
+        self._remembers_since = 0.0
         self.leaving: set[asyncio.Task[None]] = set()
 
     def connection(self) -> Connection:
         """A client of the handler."""
         return HandlerConnection(self)
+
+    def swept(self, now: float) -> None:
+        """Of the front. What stands in heads may be a secret: it is forgotten."""
+        if self.heads is not None and now - self._remembers_since > REMEMBERS:
+            self.heads.forget()
+            self._remembers_since = now
 
     def left(self, task: asyncio.Task[None]) -> None:
         """A cancelled handler has ended."""
@@ -69,12 +83,20 @@ class HandlerConnection(Connection):
         self._body = None
         if self.phase != BODY:
             self.start(BufferedBody())
-        elif head.chunked or head.length > self.settings.buffered_body:
+        elif head.chunked or head.length > self.server.buffered_body:
             self._body = StreamedBody(self, None if head.chunked else head.length)
             self.start(self._body)
         else:
             self._pieces = []
             self.send_continue()
+
+    def whole_received(self, body: bytes) -> bool:
+        """Nothing has to be kept."""
+        if len(body) > self.server.buffered_body:
+            return False
+        self._body = None
+        self.run(self.request(self.head, BufferedBody(body)))
+        return True
 
     def body_received(self, data: bytes) -> None:
         """To the handler, or kept until all is here."""
@@ -113,9 +135,7 @@ class HandlerConnection(Connection):
         path, _, query = head.target.partition(b"?")  # as `normalise` does, without an object between
         if query:
             check_query(query)
-        headers = dict(head.headers)
-        if len(headers) != len(head.headers):
-            headers = joined(head.headers)
+        headers = head.named if head.named is not None else joined(head.headers)
         text = decode_path(canonical_path(path))
         return Request(head.method.decode(), text, query, headers, body, self.peer)
 

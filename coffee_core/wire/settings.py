@@ -30,9 +30,10 @@ class WireSettings(BaseSettings):
     """Header lines of up to 128 bytes that are remembered, so as not to be read again; none with a token or cookie."""
 
     known_heads: Annotated[int, Gt(-1)] = 4096
-    """Blocks of header lines, of up to 2048 bytes each, that the gateway remembers when they come a second time, so as
-    not to read them again; and as many without the token of their caller, for others who send the rest as well. Tokens
-    and cookies are in them: all are forgotten every minute. 0: none."""
+    """Blocks of header lines, of up to 2048 bytes each, that are remembered when they come a second time, so as not to
+    read them again: whole; by the gateway also without the token of their caller, for others who send the rest as well;
+    by modules up to the lines of one request, its trace and its id. Tokens and cookies are in them: all are forgotten
+    every minute. 0: none."""
 
     max_body: Positive = 256 * 1024 * 1024
     """One request's body, streamed or not; longer is 413. Endpoints set smaller bounds of their own."""

@@ -83,6 +83,10 @@ class GatewayConnection(HandlerConnection):
         if self.forwarding is not None:
             self.forwarding.flush()
 
+    def whole_received(self, body: bytes) -> bool:  # noqa: ARG002 - of the wire
+        """Of the wire. The decision may need more time than the body: they are handed over apart."""
+        return False
+
     def body_received(self, data: bytes) -> None:
         """Of the wire."""
         if self.forwarding is not None:

@@ -33,10 +33,6 @@ BESIDE: Final = "127.0.0.1"
 """The address of who connects to a socket file, for trust, limits and the log."""
 
 
-REMEMBERS: Final = 60.0
-"""Seconds for which the heads of requests are remembered, with the tokens and cookies that are in them."""
-
-
 class GatewayFront(HandlerFront):
     """One process of the gateway. `edge` answers what the verdict calls `Local`; a connection of `proxied` begins with
     the PROXY protocol."""
@@ -61,7 +57,6 @@ class GatewayFront(HandlerFront):
         self.outbox = outbox = Outbox() if outbox is None else outbox
         if settings.known_heads:
             self.heads = RequestMemory(settings.known_heads)
-        self._remembers_since = 0.0
         self.forward_auth = forward_auth
         """Answers the route `verdict` instead of verdict and edge, at once if it can."""
         self.scheme = b"http" if tls is None else b"https"
@@ -98,10 +93,8 @@ class GatewayFront(HandlerFront):
 
     def swept(self, now: float) -> None:
         """Of the front: idle connections age, the log goes out, heads with tokens in them are forgotten."""
+        super().swept(now)
         self.upstreams.sweep(now)
-        if self.heads is not None and now - self._remembers_since > REMEMBERS:
-            self.heads.forget()
-            self._remembers_since = now
         if self._tls is not None:
             self._tls.sweep(now)
         self.log.flush()

@@ -28,6 +28,7 @@ class Pool:
     def __init__(self, target: Target, settings: DataPlaneSettings, clock: Clock, outbox: Outbox | None = None) -> None:
         self.target = target
         self.settings = settings
+        self.max_head = settings.max_head
         self.clock = clock
         self.outbox = outbox or Outbox()
         """For what is written to its connections."""

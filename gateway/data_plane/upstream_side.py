@@ -210,14 +210,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _read_head(self, asker: Asker, data: bytes) -> None:
         pool = self.pool
-        settings, heads = pool.settings, pool.heads
+        heads, max_head = pool.heads, pool.max_head
         if self._partial:
             data = self._partial + data
             self._partial = b""
         while True:
             end = data.find(b"\r\n\r\n", self._parsed) + 4
-            if end < 4 or end > settings.max_head:
-                if len(data) > settings.max_head:
+            if end < 4 or end > max_head:
+                if len(data) > max_head:
                     raise WireError(502, "the service's answer has too long a head")
                 self._partial = data
                 self._parsed = max(len(data) - 3, 0)
@@ -227,7 +227,11 @@ class UpstreamConnection(asyncio.Protocol):
             head = None if heads is None or asker.head_request else heads.known.get(block)
             if head is None:
                 head = read_response_head(
-                    block, pool.lines, max_headers=settings.max_headers, head_request=asker.head_request, memory=heads
+                    block,
+                    pool.lines,
+                    max_headers=pool.settings.max_headers,
+                    head_request=asker.head_request,
+                    memory=heads,
                 )
             data = data[end:]
             if head.status >= 200:

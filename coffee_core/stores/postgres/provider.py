@@ -29,6 +29,7 @@ from coffee_core.rest.dao_provider import (
     StatementPlan,
     UpsertShape,
 )
+from coffee_core.rest.rows import picking
 from coffee_core.stores.model import answered
 from coffee_core.stores.postgres.compiler import Binds, Compiled, Compiler, like_patterns
 from coffee_core.stores.postgres.copying import Copied, blocks_of, copied
@@ -48,7 +49,7 @@ class PostgresPlan(StatementPlan[EntityT]):
 
     __slots__ = (
         "_compiler", "_copied", "arrays", "as_given", "estimated", "json_at", "listed", "lists", "many",
-        "order", "sql", "text_at",
+        "ordered", "sql", "text_at",
     )  # fmt: skip
 
     def __init__(
@@ -60,7 +61,7 @@ class PostgresPlan(StatementPlan[EntityT]):
         self.many = isinstance(shape, UpsertShape) and compiled is None
         compiled = compiled or compiler.compile(shape)
         self.sql = compiled.sql
-        self.order = compiled.order
+        self.ordered = None if compiled.order is None else picking(compiled.order)
         self.json_at = compiled.json_at
         self.text_at = compiled.text_at
         self.arrays = compiled.arrays
@@ -69,7 +70,7 @@ class PostgresPlan(StatementPlan[EntityT]):
         """Of many rows, the statement that takes them as lists."""
         if self.lists is not None:
             self.listed = PostgresPlan(shape, columns, compiler, Compiled(compiled.listed, None, Binds()))
-        self.as_given = not (self.many or self.json_at or self.text_at) and self.order is None
+        self.as_given = not (self.many or self.json_at or self.text_at) and self.ordered is None
         """Whether the values are the statement's parameters as they come."""
         self.estimated = isinstance(shape, CountShape) and shape.estimated
         if self.estimated:
@@ -97,9 +98,7 @@ class PostgresPlan(StatementPlan[EntityT]):
             columns = cast("UpsertShape", self.shape).columns
             return (to_json([dict(zip(columns, row, strict=True)) for row in rows]),)
         values = self.read(values)
-        if self.order is not None:
-            return [values[at] for at in self.order]
-        return values
+        return values if self.ordered is None else self.ordered(values)
 
     def read(self, values: Sequence[object]) -> Sequence[object]:
         """The values as the server takes them, in the order of the shape."""

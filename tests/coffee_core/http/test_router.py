@@ -162,3 +162,32 @@ def test_a_name_stands_for_one_route_over_all_services() -> None:
     routes = [route(says("a"), "/api/x")]
     with pytest.raises(ValueError, match="two routes"):
         Router({"x-service": routes, "y-service": routes})
+
+
+PATTERNS = st.lists(st.sampled_from(["a", "b", "{x}", "{y}"]), min_size=1, max_size=3, unique=True)
+PATHS = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3).map(lambda parts: "/s/" + "/".join(parts))
+
+
+@given(st.lists(PATTERNS, min_size=1, max_size=6), PATHS, st.booleans())
+async def test_the_most_specific_of_all_routes_is_found_whatever_routes_there_are(
+    patterns: list[list[str]], path: str, slash: bool
+) -> None:
+    shapes = {tuple(part[0] for part in pattern): "/" + "/".join(pattern) for pattern in patterns}
+    routes = [route(says(pattern), pattern, public=True) for pattern in shapes.values()]
+    segments = path.split("/")[2:]
+    fitting = [
+        pattern
+        for pattern in shapes.values()
+        if len(pattern.split("/")) == len(segments) + 1
+        and all(part[0] == "{" or part == given for part, given in zip(pattern.split("/")[1:], segments, strict=True))
+    ]
+    best = min(fitting, key=lambda pattern: [part[0] == "{" for part in pattern.split("/")[1:]], default=None)
+    asked = request(path=path + "/" * slash)
+    try:
+        answer = await Router({"s": routes})(asked)
+    except NotFoundError:
+        assert best is None
+    else:
+        assert answer.body.decode() == best
+        names = [part.strip("{}") if part[0] == "{" else "" for part in (best or "").split("/")[1:]]
+        assert asked.path_params == {name: given for name, given in zip(names, segments, strict=True) if name}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coffee_core.wire.beginnings import BeginningMemory
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import RequestHead, read_request_head
 from coffee_core.wire.head_memory import LARGEST
@@ -12,7 +18,22 @@ from coffee_core.wire.header_lines import HeaderLines
 from coffee_core.wire.request_memory import RequestMemory
 from tests.coffee_core.wire.test_second_opinion import LINES, METHODS, SPACES, TARGETS, VERSIONS, whole
 
-FIELDS = sorted({*RequestHead.__struct_fields__} - {"known"})
+FIELDS = sorted({*RequestHead.__struct_fields__} - {"known", "named"})
+OF_ONE = [
+    b"traceparent: 4\r\n",
+    b"x-bb-requestid: 5\r\n",
+    b"x-bb-requestid: \x01\r\n",
+    b"host: a\r\n",
+    b"x: y\r\n",
+    b"content-length: 7\r\n",
+    b"content-length: +8\r\n",
+    b"content-length: 1234567890123456789\r\n",
+    b"content_length: 9\r\n",
+    b"transfer-encoding: chunked\r\n",
+    b"connection: close\r\n",
+]
+MANY = [b"x-%d: y\r\n" % number for number in range(9)]
+"""With two more lines too many."""
 HEADS = st.lists(
     st.tuples(METHODS, SPACES, TARGETS, SPACES, VERSIONS, st.just(b"\r\n"), LINES, st.just(b"\r\n\r\n")).map(b"".join)
     | st.sampled_from(
@@ -54,17 +75,35 @@ def read(block: bytes, memory: RequestMemory | None) -> list[object] | tuple[int
         head = read_request_head(block, HeaderLines(4), max_line=100, max_headers=10, memory=memory)
     except WireError as error:
         return error.status, error.detail
+    assert head.named is None or sorted(head.named.items()) == sorted(head.headers)
     return [getattr(head, name) for name in FIELDS]
 
 
+def of_modules() -> RequestMemory:
+    return BeginningMemory(3, HeaderLines(4), 10)
+
+
+@pytest.mark.parametrize("make", [partial(RequestMemory, 3), of_modules], ids=["tokens apart", "beginnings"])
 @settings(max_examples=1500, deadline=None)
 @given(HEADS)
-def test_memory_changes_no_reading(sent: list[bytes]) -> None:
-    memory = RequestMemory(3)
+def test_memory_changes_no_reading(make: Callable[[], RequestMemory], sent: list[bytes]) -> None:
+    memory = make()
     for head in sent * 3:
         block = whole(head)
         if block is not None:
             assert read(block, memory) == read(block, None)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    st.sampled_from([b"host: a\r\n", b"host: a\r\nconnection: keep-alive\r\n", b"x-0: y\r\n"]),
+    st.lists(st.one_of(st.lists(st.sampled_from(OF_ONE), max_size=2), st.just(MANY)).map(b"".join), max_size=4),
+)
+def test_what_follows_a_known_beginning_is_read_as_strictly(beginning: bytes, tails: list[bytes]) -> None:
+    memory = of_modules()
+    for tail in [b"host: a\r\n" * (b"host" not in beginning), *tails] * 3:
+        block = b"POST /a HTTP/1.1\r\n%btraceparent: 1\r\n%b\r\n" % (beginning, tail)
+        assert read(block, memory) == read(block, None)
 
 
 def known(block: bytes, memory: RequestMemory) -> bool:
@@ -81,9 +120,14 @@ def test_the_second_time_is_remembered_and_the_first_takes_no_room() -> None:
     assert len(memory.known) == 1
 
 
-def test_what_frames_a_body_upgrades_or_closes_is_read_each_time() -> None:
+def test_what_frames_a_body_otherwise_than_by_length_upgrades_or_closes_is_read_each_time() -> None:
     memory = RequestMemory(3)
-    for line in (b"content-length: 5", b"transfer-encoding: chunked", b"connection: close", b"expect: 100-continue"):
+    for line in (
+        b"transfer-encoding: chunked",
+        b"content-length: 5\r\nexpect: 100-continue",
+        b"connection: close",
+        b"expect: 100-continue",
+    ):
         block = b"POST / HTTP/1.1\r\nhost: a\r\n%b\r\n\r\n" % line
         assert not any(known(block, memory) for _ in range(3))
     assert not memory.known
@@ -131,3 +175,35 @@ def test_frames_are_bounded_in_number() -> None:
         more = b"x: %d\r\n" % number
         assert [known(with_token(b"%d" % turn, more=more), memory) for turn in range(3)] == [False, False, True]
     assert not known(with_token(b"new", more=b"x: 0\r\n"), memory)
+
+
+def through_a_gateway(request: int, *, more: bytes = b"") -> bytes:
+    own = b"traceparent: 00-%032x-%016x-00\r\nx-bb-requestid: %d\r\n" % (request, request, request)
+    return b"POST /a HTTP/1.1\r\nhost: a\r\nx-bb-uid: 7\r\n%b%b\r\n" % (own, more)
+
+
+def test_a_request_that_only_its_trace_and_id_tell_from_others_is_known() -> None:
+    memory = of_modules()
+    assert [known(through_a_gateway(number), memory) for number in range(4)] == [False, False, True, True]
+    head = read_request_head(through_a_gateway(9, more=b"content-length: 12\r\n"), HeaderLines(4), 100, 100, memory)
+    assert head.known is not None
+    assert head.length == 12
+    assert head.named == dict(head.headers)
+    assert head.named[b"x-bb-requestid"] == b"9"
+    assert len(memory.known) == 1
+    for more in (
+        b"x-bb-uid: 8\r\n",
+        b"host: b\r\n",
+        b"content-length: 1\r\ncontent-length: 1\r\n",
+        b"connection: close\r\n",
+    ):
+        with suppress(WireError):
+            assert not known(through_a_gateway(9, more=more), memory)
+
+
+def test_the_lines_of_one_request_take_the_room_of_no_others() -> None:
+    lines = HeaderLines(100)
+    memory = BeginningMemory(3, lines, 10)
+    for number in range(10):
+        read_request_head(through_a_gateway(number), lines, 100, 10, memory)
+    assert len(lines.known) == 2 + 2 * 2  # of the two requests that came before the beginning was known

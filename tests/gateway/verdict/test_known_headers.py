@@ -26,7 +26,7 @@ LEFT = re.compile(rb"r=[0-9]+;t=[0-9]+")
 
 def known(head: RequestHead) -> RequestHead:
     headers = list(head.headers)
-    return replace(head, known=KnownHeaders(headers, {}, b"api.example.com"))
+    return replace(head, known=KnownHeaders(headers, b"api.example.com"))
 
 
 def framed(head: RequestHead, memory: RequestMemory) -> RequestHead:
