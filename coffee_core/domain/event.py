@@ -1,7 +1,8 @@
 """What a manager announces."""
 
+from collections.abc import Callable
 from enum import Enum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -39,4 +40,14 @@ class EventSink(Protocol):
 
     def raise_event(self, event: Event, delivery: Delivery = Delivery.AFTER_COMMIT) -> None:
         """Attach `event` to the unit of work in hand: it goes out with its commit, or not at all."""
+        ...
+
+
+@runtime_checkable
+class Announcer(EventSink, Protocol):
+    """An `EventSink` that makes events of what is stored already, many at once and a moment later."""
+
+    def announce(self, make: Callable[[], Event | None]) -> None:
+        """Raise what `make` answers, if anything, after commit. It is called in the request context in hand; what it
+        raises is logged."""
         ...

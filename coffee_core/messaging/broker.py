@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from coffee_core.messaging.message import Message
 from coffee_core.messaging.topic import Topic
@@ -57,6 +57,14 @@ class Subscription(Protocol):
 
     async def stop(self, seconds: float) -> None:
         """Take no further message, and give those in hand so many seconds; what is left then is delivered again."""
+
+
+@runtime_checkable
+class StoresAtOnce(Protocol):
+    """A broker that has nobody to wait for: its `publish` does this and no more."""
+
+    def store(self, message: Message) -> None:
+        """As `Broker.publish`."""
 
 
 class Broker(Protocol):

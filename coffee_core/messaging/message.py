@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from coffee_core.domain.context import RequestContext
 from coffee_core.domain.event import Event
 from coffee_core.domain.plan import PLAN_NAMES, Plan
 from coffee_core.messaging.errors import MalformedMessageError
-from coffee_core.messaging.gating import masked
+from coffee_core.messaging.gating import event_gates, masked
 from coffee_core.messaging.topic import Topic, parse_topic
 
 ID = "id"
@@ -33,39 +33,80 @@ TRACEPARENT = "traceparent"
 HEADERS = frozenset({ID, TYPE, KEY, OCCURRED_AT, REQUEST_ID, PARTNER, ACCOUNT, USER, PLAN, TRACEPARENT})
 """All that a message carries; others, which brokers and their clients add, are not ours."""
 
+HEADERS_MOST = 4096
+"""Bytes that the headers of a message of ours take at most, without its key."""
+
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 _VISIBLE = re.compile(r"[\x20-\x7e]{0,512}")
 
 
-class Message(Struct, frozen=True, kw_only=True, gc=False):
-    """One message. `headers` are those of `read_context` and `write_headers`; `body` is the event as JSON."""
+class Source(Struct, frozen=True, gc=False):
+    """When, by whom and in which request something was raised: what its headers say beside id, type and key."""
+
+    at: int
+    """Nanoseconds since the epoch."""
+    request_id: str
+    partner_id: int | None
+    account_id: int | None
+    user_id: int | None
+    plan: Plan
+    traceparent: str
+
+
+class Message(Struct, frozen=True, gc=False):
+    """One message; `body` is the event as JSON. `source` is where its headers come from: those of one that arrived, or
+    what is to be written into those of one that is raised here."""
 
     topic: Topic
     id: str
     """A UUID in its canonical spelling, as in the header."""
     type: str
-    headers: Mapping[str, str]
+    source: Source | Mapping[str, str]
     body: bytes
     key: str = ""
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """What it is sent with, and what `read_context` reads. They are written for each who asks."""
+        source = self.source
+        return write_headers(self.id, self.type, self.key, source) if isinstance(source, Source) else source
+
+    @property
     def size(self) -> int:
         """Bytes of body and headers."""
-        return len(self.body) + sum(map(len, self.headers)) + sum(map(len, self.headers.values()))
+        headers = self.headers
+        return len(self.body) + sum(map(len, headers)) + sum(map(len, headers.values()))
+
+
+class _Kind(Struct, frozen=True, gc=False):
+    """What all events of a class have in common."""
+
+    topic: Topic
+    type: str
+    gated: bool
+    to_json: Callable[..., bytes]
+
+
+@lru_cache(maxsize=1024)
+def _kind(event: type[Event]) -> _Kind:
+    return _Kind(parse_topic(event.topic), event.type, bool(event_gates(event)), event.__pydantic_serializer__.to_json)
+
+
+def source_of(context: RequestContext) -> Source:
+    """Of what is raised now."""
+    return Source(
+        time.time_ns(), context.request_id, context.partner_id, context.account_id, context.user_id, context.plan,
+        context.traceparent,
+    )  # fmt: skip
 
 
 def message_of(event: Event, context: RequestContext) -> Message:
     """The message for an event raised in `context`; fields that its plan locks are null."""
-    event = masked(event, context.plan)
-    id, type, key = str(uuid7()), event.type, event.key()
-    return Message(
-        topic=parse_topic(event.topic),
-        id=id,
-        type=type,
-        key=key,
-        headers=write_headers(id, type, key, moment(time.time_ns()), context),
-        body=event.__pydantic_serializer__.to_json(event, by_alias=True),
-    )
+    kind = _kind(event.__class__)
+    if kind.gated:
+        event = masked(event, context.plan)
+    body = kind.to_json(event, by_alias=True)
+    return Message(kind.topic, str(uuid7()), kind.type, source_of(context), body, event.key())
 
 
 def moment(nanoseconds: int) -> str:
@@ -80,22 +121,22 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def write_headers(id: str, type: str, key: str, occurred_at: str, context: RequestContext) -> dict[str, str]:
+def write_headers(id: str, type: str, key: str, source: Source) -> dict[str, str]:
     """Headers under the names that HTTP uses, where HTTP has them; what the caller has not is left out."""
-    headers = {ID: id, TYPE: type, OCCURRED_AT: occurred_at}
+    headers = {ID: id, TYPE: type, OCCURRED_AT: moment(source.at)}
     if key:
         headers[KEY] = key
-    headers[REQUEST_ID] = context.request_id
-    partner, account, user = context.partner_id, context.account_id, context.user_id
+    headers[REQUEST_ID] = source.request_id
+    partner, account, user = source.partner_id, source.account_id, source.user_id
     if partner is not None:
         headers[PARTNER] = str(partner)
     if account is not None:
         headers[ACCOUNT] = str(account)
     if user is not None:
         headers[USER] = str(user)
-    headers[PLAN] = PLAN_NAMES[context.plan]
-    if context.traceparent:
-        headers[TRACEPARENT] = context.traceparent
+    headers[PLAN] = PLAN_NAMES[source.plan]
+    if source.traceparent:
+        headers[TRACEPARENT] = source.traceparent
     return headers
 
 
@@ -109,7 +150,7 @@ def read_message(topic: Topic, headers: Mapping[str, str], body: bytes) -> Messa
     type = headers.get(TYPE, "")
     if not type:
         raise MalformedMessageError(f"the header {TYPE!r} is missing")
-    return Message(topic=topic, id=id, type=type, key=headers.get(KEY, ""), headers=headers, body=body)
+    return Message(topic=topic, id=id, type=type, key=headers.get(KEY, ""), source=headers, body=body)
 
 
 def read_context(headers: Mapping[str, str], *, seconds: float) -> RequestContext:

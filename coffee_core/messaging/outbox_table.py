@@ -148,7 +148,7 @@ class OutboxTable:
                     id=str(row["id"]),
                     type=(headers := orjson.loads(bytes(row["headers"]))).get("type", ""),
                     key=row["key"],
-                    headers=headers,
+                    source=headers,
                     body=row["body"].encode(),
                 ),
                 row["attempts"],

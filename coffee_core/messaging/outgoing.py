@@ -8,11 +8,12 @@ import random
 from collections import deque
 
 from coffee_core.domain.errors import CoffeeError
-from coffee_core.messaging.broker import Broker
+from coffee_core.messaging.broker import Broker, StoresAtOnce
 from coffee_core.messaging.errors import BrokerUnavailableError
 from coffee_core.messaging.message import Message
 from coffee_core.messaging.settings import MessagingSettings
 from coffee_core.messaging.stats import MessagingStats
+from coffee_core.messaging.topic import Topic
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,14 @@ LONGEST_PAUSE = 5.0
 
 
 class Outgoing:
-    """Nobody waits here: `put` takes a message or counts it as lost. While the broker is gone messages gather, up to
-    the bounds; they are lost when the process dies, when there is no room, or when it ends before the broker is back.
+    """Nobody waits here: `put` takes a message or counts it as lost. A broker that stores at once gets it at once.
+    While the broker is gone messages gather, up to the bounds; they are lost when the process dies, when there is no
+    room, or when it ends before the broker is back.
     """
 
     def __init__(self, broker: Broker, settings: MessagingSettings, stats: MessagingStats) -> None:
         self._broker = broker
+        self._store = broker.store if isinstance(broker, StoresAtOnce) else None
         self._settings = settings
         self._waiting: deque[tuple[Message, int]] = deque()
         """With their sizes."""
@@ -42,6 +45,8 @@ class Outgoing:
         self._tasks: list[asyncio.Task[None]] = []
         self._losing = False
         self._stats = stats
+        self._labels: dict[Topic, tuple[str]] = {}
+        """What messages of a topic are counted under."""
         stats.waiting = lambda: self.waiting
 
     @property
@@ -49,9 +54,17 @@ class Outgoing:
         """Messages that are not yet stored by the broker."""
         return len(self._waiting) + self._busy
 
-    def put(self, message: Message, size: int) -> None:
-        """Take the message, of so many bytes; without room it is lost."""
-        settings = self._settings
+    def put(self, message: Message) -> None:
+        """Take the message; without room it is lost."""
+        if self._store is not None and self._tasks and not self._waiting and not self._busy:
+            try:
+                self._store(message)
+            except Exception:  # noqa: BLE001, S110  # the task that publishes it meets it again, and says what it is
+                pass
+            else:
+                self._stats.published[self._labels.get(message.topic) or self._label(message.topic)] += 1
+                return
+        settings, size = self._settings, message.size
         if len(self._waiting) >= settings.waiting_max or self._bytes + size > settings.waiting_max_bytes:
             self._lose(message, "no_room")
             return
@@ -134,8 +147,11 @@ class Outgoing:
                 self._lose(message, "failed")
                 return
             else:
-                self._stats.published[str(message.topic),] += 1
+                self._stats.published[self._label(message.topic)] += 1
                 return
+
+    def _label(self, topic: Topic) -> tuple[str]:
+        return self._labels.setdefault(topic, (str(topic),))
 
     def _lose(self, message: Message, reason: str) -> None:
         self._stats.lost[str(message.topic), reason] += 1

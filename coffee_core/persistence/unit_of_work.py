@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from coffee_core.domain.context import CURRENT, RequestContext, current
 
@@ -76,13 +76,21 @@ class UnitOfWork(Struct, eq=False):
     _awaits: bool = False
     """Whether one of `hooks` may be a coroutine's."""
     before_commit: list[Hook] = []
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock | None = None
     repeating: bool = False
     """Whether somebody further out runs this again as a whole: see `persistence/serializable.py`."""
     rehearsing: bool = False
     """Whether all of it will be rolled back: see `persistence/rehearsal.py`."""
     wrote: bool = False
     """Whether its reads must see the primary: see `persistence/read_routing.py`."""
+
+    @property
+    def lock(self) -> asyncio.Lock:
+        """Of the connection; made when the first statement of a transaction asks for it."""
+        lock = self._lock
+        if lock is None:
+            lock = self._lock = asyncio.Lock()
+        return lock
 
     @property
     def pending(self) -> bool:
@@ -174,6 +182,12 @@ def work_of(context: RequestContext) -> UnitOfWork:
 def current_work() -> UnitOfWork:
     """The unit of work in hand."""
     return work_of(current())
+
+
+def in_transaction() -> bool:
+    """Whether what is written in the unit of work in hand waits for its commit."""
+    work = current().work
+    return isinstance(work, UnitOfWork) and work.transactional
 
 
 def begin_transaction(isolation: Isolation | None = None) -> UnitOfWork:

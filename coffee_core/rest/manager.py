@@ -15,7 +15,7 @@ from coffee_core.domain.event import Delivery, Event, EventSink
 from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.domain.plan import Plan
 from coffee_core.domain.search import SearchQuery
-from coffee_core.rest.announcing import Change, tell
+from coffee_core.rest.announcing import Announcements, Change
 from coffee_core.rest.checks import check_gates, check_mapping
 from coffee_core.rest.dao import Dao
 from coffee_core.rest.encoding import EntriesEncoder, RowsEncoder, rows_encoder
@@ -65,6 +65,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         """Whether answers are built as objects; else rows become bytes directly."""
         self.writes_more = any(getattr(kind, hook) is not getattr(Manager, hook) for hook in HOOKS)
         self._tells = kind.announces is not Manager.announces
+        self._tell = Announcements(self.announces, self.raise_event, events)
         self.follows = self.writes_more or self._tells
         """Whether there is anything to do after a record is written: see `after_write`."""
         self.checks_whole = bool(entry.__pydantic_decorators__.model_validators)
@@ -318,7 +319,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         if self.writes_more:
             await self.after_write("created", page.entries()[0])
         elif self._tells:
-            tell(self.announces, self.raise_event, "created", page.entries()[0])
+            self._tell.of_one("created", page)
         return page
 
     async def replace(self, id: IdT, entry: EntryT, version: int | None) -> Page[EntryT]:
@@ -337,8 +338,9 @@ class Manager(Generic[EntryT, EntityT, IdT]):
             await self._check_merged(id, patch)
         if not patch.values:
             return await self.get(id)
-        stored = self._columns
-        values = self._stored({name: value for name, value in patch.values.items() if name in stored})
+        given, columns = patch.values, self._columns
+        values = given.copy() if columns.issuperset(given) else {n: v for n, v in given.items() if n in columns}
+        values = self._stored(values)
         rows = await self.dao.update(id, values, version=version, projection=self.projection())
         if not rows.rows:
             raise self.missing(id)
@@ -346,7 +348,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         if self.writes_more:
             await self.after_write("updated", page.entries()[0])
         elif self._tells:
-            tell(self.announces, self.raise_event, "updated", page.entries()[0])
+            self._tell.of_one("updated", page)
         return page
 
     async def after_write(self, change: Change, entry: EntryT) -> None:
@@ -354,7 +356,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         if self.writes_more:
             await (self.created(entry) if change == "created" else self.updated(entry))
         if self._tells:
-            tell(self.announces, self.raise_event, change, entry)
+            self._tell.of(change, entry)
 
     async def _check_merged(self, id: IdT, patch: Patch[EntryT]) -> None:
         """An Entry with rules over several fields is checked as a whole, with the change applied."""

@@ -13,7 +13,7 @@ from coffee_core.domain.context import RequestContext
 from coffee_core.domain.plan import Plan
 from coffee_core.messaging.broker import ERROR, FAILED_AT, Again, Arrived, Broker, Dead, Done, Outcome, Take
 from coffee_core.messaging.errors import BrokerUnavailableError
-from coffee_core.messaging.message import ID, Message, moment, write_headers
+from coffee_core.messaging.message import ID, Message, source_of
 from coffee_core.messaging.settings import MessagingSettings
 from coffee_core.messaging.topic import Topic, parse_topic
 
@@ -32,8 +32,7 @@ def a_message(topic: Topic, body: bytes = b"{}", *, key: str = "") -> Message:
     """A message of an imagined caller."""
     id = str(uuid.uuid4())
     caller = RequestContext(request_id=f"r-{id}", partner_id=7, account_id=8, user_id=9, plan=Plan.PAID)
-    headers = write_headers(id, "contract", key, moment(time.time_ns()), caller)
-    return Message(topic=topic, id=id, type="contract", key=key, headers=headers, body=body)
+    return Message(topic=topic, id=id, type="contract", key=key, source=source_of(caller), body=body)
 
 
 class Taker:

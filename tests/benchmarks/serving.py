@@ -118,12 +118,16 @@ class Bench:
             made = build("postgresql://nowhere", kind)
         made.store.pool.idle.append(PoolConnection(Driver()))
         made.store.pool.size = 1
-        self.app = made.application
+        self.app, self._events = made.application, made.events
         self.requests = questions(operation)[1]
         self.front = HandlerFront(self.app.handler, WireSettings())
         self.wire = Wire()
         self.client = cast("HandlerConnection", self.front.connection())
         self.client.connection_made(cast("asyncio.Transport", self.wire))
+
+    async def start(self) -> None:
+        """Events are published from here on; there is no database to open."""
+        await self._events.start()
 
     async def close(self) -> None:
         """Write the lines that are left, and end."""
@@ -168,6 +172,7 @@ class Bench:
 async def measure(operation: str, kind: str = "plain", *, rounds: int = ROUNDS) -> Cost:
     """The cost of one operation with a Manager of this kind (`peers/product.py`)."""
     bench = Bench(operation, kind)
+    await bench.start()
     try:
         return await bench.cost(rounds)
     finally:

@@ -25,7 +25,8 @@ class _Queue:
             self.waiting.appendleft((message, deliveries))
         else:
             self.waiting.append((message, deliveries))
-        self.there.set()
+        if len(self.waiting) == 1:  # it is cleared only where nothing waits
+            self.there.set()
 
 
 class MemoryBroker:
@@ -49,7 +50,11 @@ class MemoryBroker:
 
     async def publish(self, message: Message) -> None:
         """Append to the queue."""
-        queue = self._queue(message.topic)
+        self.store(message)
+
+    def store(self, message: Message) -> None:
+        """Of `StoresAtOnce`; a subclass that publishes in another way overrides this."""
+        queue = self._queues.get(message.topic) or self._queue(message.topic)
         if len(queue.waiting) >= self._length:
             raise BrokerUnavailableError(f"the queue of {message.topic} is full")
         queue.put(message)

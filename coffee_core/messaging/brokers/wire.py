@@ -45,7 +45,7 @@ def revived(topic: Topic, letter: DeadLetter) -> Message:
         id = str(uuid.UUID(headers.get(ID, "")))
     except ValueError:
         id = str(uuid.uuid4())
-    return Message(topic=topic, id=id, type=headers.get(TYPE, ""), headers=headers, body=letter.body)
+    return Message(topic=topic, id=id, type=headers.get(TYPE, ""), source=headers, body=letter.body)
 
 
 @asynccontextmanager

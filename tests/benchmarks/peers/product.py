@@ -103,10 +103,11 @@ KINDS: Mapping[str, type[Manager[ItemEntry, ItemEntity, int]]] = {
 
 
 class Built(NamedTuple):
-    """The application, and the store that it opens."""
+    """The application, and the store and the event bus that it opens."""
 
     application: Application
     store: PostgresStore
+    events: EventBus
 
 
 def build(url: str, kind: str = "plain") -> Built:
@@ -119,7 +120,7 @@ def build(url: str, kind: str = "plain") -> Built:
     repeatable = Idempotency(PostgresIdempotency(store.pool))
     routes = [repeatable.route(route) for route in api.routes()]
     start, stop = [store.open, events.start], [store.close, events.close]
-    return Built(Application({"bench-service": routes}, on_start=start, on_stop=stop), store)
+    return Built(Application({"bench-service": routes}, on_start=start, on_stop=stop), store, events)
 
 
 def built() -> Application:

@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from coffee_core.domain.context import RequestContext
 from coffee_core.domain.event import Event
 from coffee_core.domain.plan import Plan
+from coffee_core.messaging.broker import DeadLetter, Subscription, Take
+from coffee_core.messaging.brokers.memory import MemoryBroker
 from coffee_core.messaging.message import Message, message_of
 from coffee_core.messaging.topic import Topic, parse_topic
 
@@ -29,6 +31,49 @@ class Happened(Event):
 
     def key(self) -> str:
         return self.key_name
+
+
+class KeptMessages(MemoryBroker):
+    """The broker in process, with what was published to be looked at, and a switch to take it down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[Message] = []
+        self.fails: Exception | None = None
+
+    def store(self, message: Message) -> None:
+        if self.fails is not None:
+            raise self.fails
+        super().store(message)
+        self.published.append(message)
+
+
+class Distant:
+    """A broker like that, which is waited for."""
+
+    def __init__(self) -> None:
+        self._kept = KeptMessages()
+
+    @property
+    def published(self) -> list[Message]:
+        return self._kept.published
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def publish(self, message: Message) -> None:
+        await asyncio.sleep(0)
+        await self._kept.publish(message)
+
+    async def subscribe(self, topic: Topic, take: Take, *, prefetch: int) -> Subscription:
+        return await self._kept.subscribe(topic, take, prefetch=prefetch)
+
+    async def dead_letters(self, topic: Topic, limit: int) -> Sequence[DeadLetter]:
+        return await self._kept.dead_letters(topic, limit)
+
+    async def replay(self, topic: Topic, limit: int) -> int:
+        return await self._kept.replay(topic, limit)
 
 
 def event_on(topic: Topic) -> type[Happened]:

@@ -74,7 +74,7 @@ class Mute(MemoryBroker):
 
     async def publish(self, message: Message) -> None:
         bare = {name: value for name, value in message.headers.items() if name == "id"}
-        await super().publish(Message(topic=message.topic, id=message.id, type="", headers=bare, body=message.body))
+        await super().publish(Message(topic=message.topic, id=message.id, type="", source=bare, body=message.body))
 
 
 class Reversed(MemoryBroker):

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from coffee_core.domain.context import current
 from coffee_core.domain.errors import ForbiddenError, TooLargeError
 from coffee_core.domain.event import Delivery
 from coffee_core.messaging.broker import Arrived, Done, Outcome
 from coffee_core.messaging.brokers.memory import MemoryBroker
 from coffee_core.messaging.errors import BrokerUnavailableError, MessageRefusedError
-from coffee_core.messaging.events import EventBus
-from coffee_core.messaging.message import ID, PARTNER, Message
+from coffee_core.messaging.events import MOST_TOGETHER, EventBus
+from coffee_core.messaging.message import ID, PARTNER
 from coffee_core.messaging.outbox import Outbox
 from coffee_core.messaging.settings import MessagingSettings
 from coffee_core.messaging.stats import MessagingStats
 from coffee_core.persistence.pool import Pool, PostgresTransaction
 from coffee_core.persistence.unit_of_work import acting_as, begin_transaction, current_work, savepoint
-from tests.coffee_core.messaging.sample import Happened, a_caller, a_topic, event_on, until
-
-
-class KeptMessages(MemoryBroker):
-    """The broker in process, with what was published to be looked at, and a switch to take it down."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.published: list[Message] = []
-        self.fails: Exception | None = None
-
-    async def publish(self, message: Message) -> None:
-        if self.fails is not None:
-            raise self.fails
-        await super().publish(message)
-        self.published.append(message)
+from tests.coffee_core.messaging.sample import Distant, Happened, KeptMessages, a_caller, a_topic, event_on, until
 
 
 @asynccontextmanager
@@ -49,9 +35,10 @@ async def running(bus: EventBus) -> AsyncIterator[EventBus]:
         await bus.close()
 
 
-async def test_an_event_goes_out_after_the_commit_with_its_context() -> None:
-    broker = KeptMessages()
-    async with running(EventBus(broker)) as bus:
+@pytest.mark.parametrize("kind", [KeptMessages, Distant])
+async def test_an_event_goes_out_after_the_commit_with_its_context(kind: type[KeptMessages | Distant]) -> None:
+    broker, stats = kind(), MessagingStats()
+    async with running(EventBus(broker, stats=stats)) as bus:
         caller = a_caller()
         async with acting_as(caller):
             bus.raise_event(Happened(what="x"))
@@ -59,6 +46,15 @@ async def test_an_event_goes_out_after_the_commit_with_its_context() -> None:
             assert broker.published == []
         await until(lambda: len(broker.published) == 1)
     assert broker.published[0].headers[PARTNER] == str(caller.partner_id)
+    assert stats.published[Happened.topic,] == 1
+
+
+async def test_a_broker_in_this_process_has_the_event_when_the_commit_is_done() -> None:
+    broker = KeptMessages()
+    async with running(EventBus(broker)) as bus:
+        async with acting_as(a_caller()):
+            bus.raise_event(Happened(what="x"))
+        assert len(broker.published) == 1
 
 
 async def test_an_event_of_what_was_rolled_back_never_goes_out() -> None:
@@ -150,6 +146,67 @@ async def test_listeners_in_the_same_process_work_without_a_broker() -> None:
             bus.raise_event(event_on(topic)(what="here"))
         await until(lambda: len(got) == 1)
     await subscription.stop(1)
+
+
+def saying(what: str) -> Callable[[], Happened | None]:
+    return lambda: Happened(what=what)
+
+
+def said(broker: KeptMessages | Distant) -> list[str]:
+    return [Happened.model_validate_json(message.body).what for message in broker.published]
+
+
+class TestAnnounced:
+    """What tells of records that are stored already is made a moment later, many at once."""
+
+    @pytest.mark.parametrize("kind", [KeptMessages, Distant])
+    async def test_each_is_made_in_the_context_of_its_caller(self, kind: type[KeptMessages | Distant]) -> None:
+        broker, callers = kind(), [a_caller() for _ in range(5)]
+        async with running(EventBus(broker, settings=MessagingSettings(publishers=1))) as bus:
+            for caller in callers:
+                async with acting_as(caller):
+                    bus.announce(lambda: Happened(what=str(current().partner_id)))
+            assert broker.published == []
+            assert bus.waiting == 5
+            await until(lambda: len(broker.published) == 5)
+        partners = [str(caller.partner_id) for caller in callers]
+        assert said(broker) == partners
+        assert [message.headers[PARTNER] for message in broker.published] == partners
+
+    async def test_one_that_cannot_be_made_takes_no_other_along(self, caplog: pytest.LogCaptureFixture) -> None:
+        broker = KeptMessages()
+        settings = MessagingSettings(message_max_bytes=2000)
+        async with running(EventBus(broker, settings=settings)) as bus, acting_as(a_caller()):
+            for make in (saying("first"), lambda: 1 / 0, lambda: None, saying("x" * 2000), saying("last")):
+                bus.announce(make)  # type: ignore[arg-type]  # one of them is a fault
+            await until(lambda: len(broker.published) == 2)
+        assert said(broker) == ["first", "last"]
+        assert "division by zero" in caplog.text
+        assert "at most 2000 are sent" in caplog.text
+
+    async def test_none_is_lost_at_the_end(self) -> None:
+        broker = KeptMessages()
+        async with running(EventBus(broker)) as bus, acting_as(a_caller()):
+            bus.announce(saying("x"))
+        assert said(broker) == ["x"]
+
+    async def test_they_keep_their_place_among_those_that_are_raised(self) -> None:
+        broker = KeptMessages()
+        async with running(EventBus(broker)) as bus:
+            for number in range(3):
+                async with acting_as(a_caller()):
+                    bus.announce(saying(f"announced {number}"))
+                    bus.raise_event(Happened(what=f"raised {number}"))
+                    assert len(broker.published) == 2 * number
+        assert said(broker) == [f"{how} {number}" for number in range(3) for how in ("announced", "raised")]
+
+    async def test_many_at_once_do_not_wait_for_more(self) -> None:
+        broker = KeptMessages()
+        async with running(EventBus(broker)) as bus, acting_as(a_caller()) as work:
+            for number in range(MOST_TOGETHER):
+                bus.announce(saying(str(number)))
+            assert len(broker.published) == MOST_TOGETHER
+            assert current().work is work
 
 
 class TestOutbox:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +13,7 @@ from coffee_core.domain.context import RequestContext
 from coffee_core.domain.plan import Plan
 from coffee_core.messaging import message as m
 from coffee_core.messaging.errors import MalformedMessageError
-from coffee_core.messaging.message import message_of, moment, read_context, read_message, read_time, write_headers
+from coffee_core.messaging.message import Message, message_of, moment, read_context, read_message, read_time, source_of
 from coffee_core.messaging.topic import Topic
 from tests.coffee_core.messaging.sample import Happened, a_caller
 
@@ -29,7 +28,7 @@ async def test_the_context_survives_the_journey(
     sent = RequestContext(
         request_id=request, partner_id=partner, account_id=account, user_id=user, plan=plan, traceparent=trace
     )
-    headers = write_headers(str(uuid.uuid4()), "kind", "key", moment(time.time_ns()), sent)
+    headers = Message(Topic("a", "b"), str(uuid.uuid4()), "kind", source_of(sent), b"{}", "key").headers
     got = read_context(headers, seconds=1)
     assert (got.request_id, got.partner_id, got.account_id, got.user_id, got.plan, got.traceparent) == (
         request, partner, account, user, plan, trace,

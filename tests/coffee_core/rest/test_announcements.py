@@ -9,9 +9,10 @@ import pytest
 
 from coffee_core.domain.context import RequestContext
 from coffee_core.domain.errors import RuleError
-from coffee_core.domain.event import Event
+from coffee_core.domain.event import Event, EventSink
 from coffee_core.domain.plan import Plan
-from coffee_core.persistence.unit_of_work import acting_as
+from coffee_core.messaging.events import EventBus
+from coffee_core.persistence.unit_of_work import acting_as, begin_transaction
 from coffee_core.rest.announcing import Change
 from coffee_core.rest.api import Api, ApiOptions
 from coffee_core.rest.container import Container
@@ -22,6 +23,7 @@ from coffee_core.rest.patch import Patch
 from coffee_core.rest.rows import Projection, Rows
 from coffee_core.stores.postgres.store import PostgresStore
 from coffee_core.testing.events import RecordedEvents
+from tests.coffee_core.messaging.sample import KeptMessages
 from tests.coffee_core.rest.conftest import Caller
 from tests.coffee_core.rest.sample import BookEntity, BookEntry
 
@@ -72,7 +74,7 @@ WAYS = [
 
 def telling(
     container: Container,
-    told: RecordedEvents,
+    told: EventSink,
     kind: type[TellingManager] = TellingManager,
     dao: type[Dao[BookEntity, int]] = Dao,
 ) -> Api[BookEntry, BookEntity, int]:
@@ -142,6 +144,31 @@ async def test_what_is_told_of_a_record_opens_no_transaction(
         await manager.patch(int(str(made.key)), Patch(BookEntry, {"pages": 3}), None)
         assert what(told) == []  # nothing goes out before the end
     assert what(told) == [("created", "alone"), ("updated", "alone")]
+
+
+async def test_through_the_bus_a_record_is_told_of_as_its_writer_and_a_transaction_when_it_is_stored(
+    container: Container, caller: Caller
+) -> None:
+    broker = KeptMessages()
+    bus = EventBus(broker)
+    manager = telling(container, bus).manager
+    await bus.start()
+    contexts = [RequestContext(request_id=f"r{n}", partner_id=caller.partner, plan=Plan.PAID) for n in range(3)]
+    async with acting_as(contexts[0]):
+        made = await manager.create(BookEntry(title="alone"))
+    async with acting_as(contexts[1]):
+        begin_transaction()
+        await manager.patch(int(str(made.key)), Patch(BookEntry, {"pages": 3}), None)
+        await manager.create(BookEntry(title="together"))
+        assert len(broker.published) + bus.waiting == 1
+    with pytest.raises(ZeroDivisionError):
+        async with acting_as(contexts[2]):
+            begin_transaction()
+            await manager.create(BookEntry(title="undone"))
+            raise ZeroDivisionError
+    await bus.close()
+    told = [(message.headers["x-bb-requestid"], json.loads(message.body)["title"]) for message in broker.published]
+    assert told == [("r0", "alone"), ("r1", "alone"), ("r1", "together")]
 
 
 async def test_a_dry_run_tells_nothing(container: Container, caller: Caller) -> None:
