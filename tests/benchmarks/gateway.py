@@ -116,7 +116,7 @@ def forward_auth_peer(environment: Mapping[str, str], folder: Path, program: str
     decides.port, port = free_port(), free_port()
     command = [
         sys.executable, "-m", "coffee_core.cli.main", "gateway", "nginx", "--listen", f"127.0.0.1:{port}",
-        "--folder", str(folder / "doors"), *(["--program", program] if program else []),
+        "--folder", str(folder / "doors"), "--workers", "1", *(["--program", program] if program else []),
     ]  # fmt: skip
     return Peer("nginx that asks coffee", command, decides.env, port=port, behind=decides)
 

@@ -72,3 +72,8 @@ def test_traefik_has_every_upstream_with_its_targets_weights() -> None:
 )
 def test_a_route_is_the_same_paths_as_an_expression(pattern: str, expression: str) -> None:
     assert path_expression(pattern) == expression
+
+
+def test_nginx_has_as_many_processes_as_processors_unless_it_is_told_how_many() -> None:
+    assert "worker_processes auto;" in nginx.render(told(), DataPlaneSettings(), drain=10)
+    assert "worker_processes 3;" in nginx.render(told(), DataPlaneSettings(), drain=10, workers=3)
