@@ -96,10 +96,10 @@ class EventBus:
     def _make(self) -> None:
         """Each in its own context; one that fails takes no other along."""
         announced, self._announced = self._announced, []
-        before = CURRENT.get(None)
-        put = self._outgoing.put
+        before, put = None, self._outgoing.put
         for context, make in announced:
-            CURRENT.set(context)
+            token = CURRENT.set(context)
+            before = before or token
             try:
                 event = make()
                 if event is not None:
@@ -107,7 +107,7 @@ class EventBus:
             except Exception:
                 log.exception("an event could not be made of a record; the record stays")
         if before is not None:
-            CURRENT.set(before)
+            CURRENT.reset(before)
 
     def _put(self, message: Message) -> None:
         if self._announced:

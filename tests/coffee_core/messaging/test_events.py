@@ -186,9 +186,14 @@ class TestAnnounced:
 
     async def test_none_is_lost_at_the_end(self) -> None:
         broker = KeptMessages()
-        async with running(EventBus(broker)) as bus, acting_as(a_caller()):
+        bus = EventBus(broker)
+        await bus.start()
+        async with acting_as(a_caller()):
             bus.announce(saying("x"))
+        await bus.close()
         assert said(broker) == ["x"]
+        with pytest.raises(ForbiddenError):  # nothing that follows runs as somebody
+            current()
 
     async def test_they_keep_their_place_among_those_that_are_raised(self) -> None:
         broker = KeptMessages()
