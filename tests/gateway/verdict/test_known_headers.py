@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from coffee_core.cache.announce import invalidate
 from coffee_core.cache.redis_client import open_redis
 from coffee_core.testing.cache import until
+from coffee_core.wire.beginnings import BeginningMemory
 from coffee_core.wire.head import read_request_head
 from coffee_core.wire.header_lines import HeaderLines
 from coffee_core.wire.request_memory import KnownHeaders, RequestMemory
@@ -144,3 +145,23 @@ async def test_a_logout_reaches_a_caller_whose_headers_are_known(
     await redis.aclose()
     await until(lambda: verdict.sessions.peek(f"session:{user.sid}") is None)
     await refused(verdict, head, 401)
+
+
+async def test_a_module_knows_a_callers_next_request_but_for_its_trace_and_its_id(
+    verdict: BuiltVerdict, identity: Identity
+) -> None:
+    plain = request(TARGET, User(identity).bearer(), (b"accept", b"application/json"))
+    lines = HeaderLines(100)
+    memory = BeginningMemory(10, lines, 100)
+    knew, ids = [], set()
+    for length in range(4):
+        decision = await decide(verdict, plain)
+        assert isinstance(decision, Forward)
+        block = b"PATCH / HTTP/1.1\r\nhost: module\r\n%bcontent-length: %d\r\n\r\n" % (decision.head, length)
+        read = read_request_head(block, lines, 1000, 100, memory)
+        knew.append(read.known is not None)
+        assert read.length == length
+        assert read.named is not None
+        ids.add(read.named[b"x-bb-requestid"])
+    assert knew == [False, False, True, True]
+    assert len(ids) == 4
