@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jwt
@@ -45,23 +45,26 @@ http {{
 """
 
 
-def token(n: int, secret: str) -> tuple[str, str, str]:
-    """Of the caller `n`: his session's id, his partner, and what he sends."""
-    sid, partner, now = f"bench{n:027d}", f"bench{n % PARTNERS}", int(time.time())
+def token(n: int, secret: str, partner: str) -> tuple[str, str]:
+    """Of the caller `n`: his session's id, and what he sends."""
+    sid, now = f"bench{n:027d}", int(time.time())
     claims = {"uid": str(n + 1), "sid": sid, "userAccountId": str(n + 1), "partnerId": partner}
-    return sid, partner, jwt.encode({**claims, "iat": now, "exp": now + 36_000}, secret, algorithm="HS256")
+    return sid, jwt.encode({**claims, "iat": now, "exp": now + 36_000}, secret, algorithm="HS256")
 
 
-async def fill(url: str, secret: str, numbers: range) -> list[bytes]:
+async def fill(
+    url: str, secret: str, numbers: range, partner: Callable[[int], str] = lambda n: f"bench{n % PARTNERS}"
+) -> list[bytes]:
     """Sessions and plans as identity would store them, and the header line by which each caller shows his."""
     client = redis.asyncio.from_url(url)
     lines = []
     stored: dict[str, str] = {}
     for n in numbers:
-        sid, partner, shown = token(n, secret)
-        session = {"uid": str(n + 1), "accountId": str(n + 1), "partnerId": partner, "exp": int(time.time()) + 36_000}
+        of = partner(n)
+        sid, shown = token(n, secret, of)
+        session = {"uid": str(n + 1), "accountId": str(n + 1), "partnerId": of, "exp": int(time.time()) + 36_000}
         stored[f"session:{sid}"] = json.dumps(session)
-        stored[f"plan:{partner}"] = json.dumps({"type": "PAID", "until": None})
+        stored[f"plan:{of}"] = json.dumps({"type": "PAID", "until": None})
         lines.append(f"authorization: Bearer {shown}\r\n".encode())
     await client.mset(stored)
     await client.aclose()
