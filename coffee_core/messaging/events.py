@@ -21,11 +21,6 @@ from coffee_core.persistence.unit_of_work import begin_transaction, work_of
 
 log: Final = logging.getLogger(__name__)
 
-TOGETHER: Final = 0.002
-"""Seconds in which what is announced gathers."""
-MOST_TOGETHER: Final = 128
-"""Announced events that do not wait for it any longer."""
-
 
 class EventBus:
     """An `EventSink`. `start()` it before serving, `close()` it after the last request.
@@ -51,6 +46,7 @@ class EventBus:
     ) -> None:
         settings = settings or MessagingSettings()
         self._limit = settings.message_max_bytes
+        self._together, self._most = settings.announced_seconds, settings.announced_max
         self._outbox = outbox
         self._outgoing = Outgoing(broker, settings, stats or MessagingStats())
         self._announced: list[tuple[RequestContext, Callable[[], Event | None]]] = []
@@ -70,7 +66,7 @@ class EventBus:
         """Publish what waits, within `close_seconds`."""
         if self._outbox is not None:
             await self._outbox.close()
-        self._make()
+        self.make_announced()
         await self._outgoing.close()
 
     def raise_event(self, event: Event, delivery: Delivery = Delivery.AFTER_COMMIT) -> None:
@@ -85,16 +81,16 @@ class EventBus:
             self._outbox.add(begin_transaction(), message)
 
     def announce(self, make: Callable[[], Event | None]) -> None:
-        """Of `Announcer`: the event is made within `TOGETHER` seconds."""
+        """Of `Announcer`: the event is made within `announced_seconds`."""
         announced = self._announced
         announced.append((current(), make))
         if len(announced) == 1:
-            asyncio.get_running_loop().call_later(TOGETHER, self._make)
-        elif len(announced) >= MOST_TOGETHER:
-            self._make()
+            asyncio.get_running_loop().call_later(self._together, self.make_announced)
+        if len(announced) >= self._most:
+            self.make_announced()
 
-    def _make(self) -> None:
-        """Each in its own context; one that fails takes no other along."""
+    def make_announced(self) -> None:
+        """All that has gathered, now; each in its own context, and one that fails takes no other along."""
         announced, self._announced = self._announced, []
         before, put = None, self._outgoing.put
         for context, make in announced:
@@ -111,7 +107,7 @@ class EventBus:
 
     def _put(self, message: Message) -> None:
         if self._announced:
-            self._make()
+            self.make_announced()
         self._outgoing.put(message)
 
     def _message(self, event: Event, context: RequestContext) -> Message:

@@ -24,6 +24,11 @@ class MessagingSettings(BaseSettings):
     """After-commit events that wait in memory for the broker; one more is lost, counted and logged."""
     waiting_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     """The same in bytes."""
+    announced_seconds: float = Field(default=0.002, ge=0, le=60)
+    """How long what is announced of stored records may gather before it is made into messages: together they cost
+    less."""
+    announced_max: int = Field(default=128, ge=1)
+    """Announced events that do not wait for it any longer."""
     publishers: int = Field(default=16, ge=1, le=1000)
     """Messages that are being published at the same moment, in one process, from memory."""
     close_seconds: float = Field(default=5.0, ge=0)

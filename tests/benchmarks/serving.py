@@ -23,6 +23,7 @@ from uuid import UUID
 import msgspec
 import uvloop
 
+from coffee_core.messaging.settings import MessagingSettings
 from coffee_core.persistence.pool import Connection as PoolConnection
 from coffee_core.wire.server import HandlerConnection, HandlerFront
 from coffee_core.wire.settings import WireSettings
@@ -115,7 +116,8 @@ class Bench:
     def __init__(self, operation: str, kind: str) -> None:
         self._log = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the bench
         with redirect_stdout(self._log), redirect_stderr(self._log):  # lines are made and written, and seen by nobody
-            made = build("postgresql://nowhere", kind)
+            # what is announced is made at the end, so that how many are made together is no matter of time
+            made = build("postgresql://nowhere", kind, MessagingSettings(announced_seconds=60, announced_max=1_000_000))
         made.store.pool.idle.append(PoolConnection(Driver()))
         made.store.pool.size = 1
         self.app, self._events = made.application, made.events
@@ -142,6 +144,7 @@ class Bench:
             while wire.answers <= number:
                 await asyncio.sleep(0)
         wire.answers = 0
+        self._events.make_announced()
 
     async def cost(self, rounds: int) -> Cost:
         """Counts first, then times: the best of so many rounds."""

@@ -25,6 +25,7 @@ from coffee_core.domain.plan import Gated, Plan
 from coffee_core.http.application import Application
 from coffee_core.messaging.brokers.memory import MemoryBroker
 from coffee_core.messaging.events import EventBus
+from coffee_core.messaging.settings import MessagingSettings
 from coffee_core.persistence.idempotency import PostgresIdempotency
 from coffee_core.persistence.settings import DatabaseSettings
 from coffee_core.rest.announcing import Change
@@ -110,10 +111,10 @@ class Built(NamedTuple):
     events: EventBus
 
 
-def build(url: str, kind: str = "plain") -> Built:
+def build(url: str, kind: str = "plain", messaging: MessagingSettings | None = None) -> Built:
     """As `coffee modules` puts a module together, with a Manager of `KINDS`."""
     store = PostgresStore(DatabaseSettings(url=url, pool_min=10, pool_max=10))  # type: ignore[arg-type]  # pydantic reads text into a secret
-    events = EventBus(MemoryBroker())
+    events = EventBus(MemoryBroker(), settings=messaging)
     container = Container(store=store, events=events)
     dao = container.dao(ItemEntry, ItemEntity, ItemEntity.id)
     api = container.api(KINDS[kind](ItemEntry, dao, events=container.events), int, "item")

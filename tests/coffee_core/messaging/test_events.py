@@ -16,7 +16,7 @@ from coffee_core.domain.event import Delivery
 from coffee_core.messaging.broker import Arrived, Done, Outcome
 from coffee_core.messaging.brokers.memory import MemoryBroker
 from coffee_core.messaging.errors import BrokerUnavailableError, MessageRefusedError
-from coffee_core.messaging.events import MOST_TOGETHER, EventBus
+from coffee_core.messaging.events import EventBus
 from coffee_core.messaging.message import ID, PARTNER
 from coffee_core.messaging.outbox import Outbox
 from coffee_core.messaging.settings import MessagingSettings
@@ -206,12 +206,20 @@ class TestAnnounced:
         assert said(broker) == [f"{how} {number}" for number in range(3) for how in ("announced", "raised")]
 
     async def test_many_at_once_do_not_wait_for_more(self) -> None:
-        broker = KeptMessages()
-        async with running(EventBus(broker)) as bus, acting_as(a_caller()) as work:
-            for number in range(MOST_TOGETHER):
+        broker, settings = KeptMessages(), MessagingSettings(announced_seconds=1, announced_max=3)
+        async with running(EventBus(broker, settings=settings)) as bus, acting_as(a_caller()) as work:
+            for number in range(5):
                 bus.announce(saying(str(number)))
-            assert len(broker.published) == MOST_TOGETHER
+            assert said(broker) == ["0", "1", "2"]
             assert current().work is work
+        assert said(broker) == ["0", "1", "2", "3", "4"]
+
+    async def test_they_are_made_within_the_time_that_is_set(self) -> None:
+        broker, settings = KeptMessages(), MessagingSettings(announced_seconds=0)
+        async with running(EventBus(broker, settings=settings)) as bus, acting_as(a_caller()):
+            bus.announce(saying("x"))
+            assert broker.published == []
+            await until(lambda: said(broker) == ["x"])
 
 
 class TestOutbox:
