@@ -13,6 +13,7 @@ from coffee_core.wire.message import Headers
 
 PLANS: Final = {plan.name: plan for plan in Plan}
 ID_MAX: Final = 2**63 - 1
+FOREVER: Final = float("inf")
 
 _Key: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
 
@@ -57,7 +58,7 @@ class CallerReader:
         known = self._known.get(key)
         if known is not None:
             identity, until = known
-            if until > self._clock():
+            if until == FOREVER or until > self._clock():
                 return identity
             del self._known[key]
         return self._check(key)
@@ -65,7 +66,7 @@ class CallerReader:
     def _check(self, key: _Key) -> Identity:
         texts = [_text(value) for value in key]
         caller = Caller(*texts[:4])
-        until = self._proven(caller, texts[4]) if self._keys else float("inf")
+        until = self._proven(caller, texts[4]) if self._keys else FOREVER
         if not caller.partner:
             raise InputError("identity headers are there, and x-bb-partner-id is not")
         identity = Identity(

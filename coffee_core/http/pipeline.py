@@ -10,6 +10,7 @@ from coffee_core.http.layers.client_address import client_address
 from coffee_core.http.layers.context import context
 from coffee_core.http.layers.error_tracking import error_tracking
 from coffee_core.http.layers.metrics import metrics
+from coffee_core.http.layers.observed import observed
 from coffee_core.http.layers.recoverer import recoverer
 from coffee_core.http.layers.request_capture import request_capture
 from coffee_core.http.layers.request_id import request_id
@@ -38,9 +39,11 @@ def layers(
     return (
         client_address(settings.trusted_proxies),  # first: all that follows may name the caller's address
         request_id,  # then the id and an anonymous context, so that whatever happens next can be told apart
-        metrics(registry),  # counts every outcome, the problems made further in as well
-        access_log(lines),  # the same, a line each
-        slow_log(settings.slow_seconds),  # times all the work, and the making of the problem too
+        observed(  # three in one frame: every outcome, the problems made further in as well
+            slow_log(settings.slow_seconds),
+            metrics(registry),
+            access_log(lines),
+        ),
         recoverer,  # from here outwards nothing is raised but a cancellation: there is always an answer
         request_capture(settings.capture_bytes),  # before anything reads the body that a report may need
         error_tracking(tracker, settings.capture_bytes),  # inside the recoverer: sees the exception, not its problem

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
-from time import perf_counter, time
+from time import time
 from typing import Final
 
 import msgspec
 
-from coffee_core.domain.context import CURRENT, RequestContext
+from coffee_core.domain.context import RequestContext
 from coffee_core.domain.plan import Plan
-from coffee_core.http.layers.metrics import CLIENT_GONE
-from coffee_core.http.streams import watched
+from coffee_core.http.layers.observed import Ended
 from coffee_core.observability.lines import LineWriter
-from coffee_core.wire.message import Handler, Layer, Request, Response
+from coffee_core.wire.message import Request
 
 PLAN_NAMES: Final = tuple(plan.name for plan in Plan)  # Enum.name is a slow property
 
@@ -36,45 +34,16 @@ class AccessLine(msgspec.Struct, rename="camel", gc=False):
     log: str = "access"
 
 
-def access_log(lines: LineWriter) -> Layer:
+def access_log(lines: LineWriter) -> Ended:
     """Write a line when the answer is ready, or has been streamed. A caller that went away has status 499."""
+    add = lines.add
 
-    def layer(following: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            started = perf_counter()
-            context = CURRENT.get()
-            try:
-                response = await following(request)
-            except BaseException:
-                lines.add(_line(request, context, CLIENT_GONE, started, 0))
-                raise
-            if response.stream is not None:
-                response.stream = _logged(
-                    response.stream, lines, request=request, context=context, status=response.status, started=started
-                )
-            elif response.status >= 400 or request.route not in QUIET:
-                lines.add(_line(request, context, response.status, started, len(response.body)))
-            return response
+    def ended(
+        request: Request, context: RequestContext, status: int, seconds: float, size: int, _: BaseException | None
+    ) -> None:
+        route = request.route
+        if status >= 400 or route not in QUIET:
+            plan = PLAN_NAMES[context.plan]
+            add(AccessLine(time(), route, status, seconds * 1000, size, context.request_id, context.partner_id, plan))
 
-        return handle
-
-    return layer
-
-
-def _line(request: Request, context: RequestContext, status: int, started: float, size: int) -> AccessLine:
-    ms = (perf_counter() - started) * 1000
-    return AccessLine(
-        time(), request.route, status, ms, size, context.request_id, context.partner_id, PLAN_NAMES[context.plan]
-    )
-
-
-def _logged(
-    stream: AsyncIterable[bytes],
-    lines: LineWriter,
-    *,
-    request: Request,
-    context: RequestContext,
-    status: int,
-    started: float,
-) -> AsyncIterable[bytes]:
-    return watched(stream, lambda sent, _: lines.add(_line(request, context, status, started, sent)))
+    return ended

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import logging
-from time import perf_counter
 from typing import Final
 
-from coffee_core.wire.message import Handler, Layer, Request, Response
+from coffee_core.http.layers.observed import Answered
+from coffee_core.wire.message import Request
 
 log: Final = logging.getLogger("coffee.slow")
 
 
-def slow_log(threshold: float) -> Layer:
+def slow_log(threshold: float) -> Answered:
     """Warn about a request that took `threshold` seconds or more, to its answer or to a stream's first chunk."""
 
-    def layer(following: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            started = perf_counter()
-            try:
-                return await following(request)
-            finally:
-                taken = perf_counter() - started
-                if taken >= threshold:
-                    log.warning("slow request", extra={"route": request.route, "ms": round(taken * 1000, 1)})
+    def answered(request: Request, seconds: float) -> None:
+        if seconds >= threshold:
+            log.warning("slow request", extra={"route": request.route, "ms": round(seconds * 1000, 1)})
 
-        return handle
-
-    return layer
+    return answered

@@ -19,7 +19,9 @@ from coffee_core.domain.context import CURRENT, current
 from coffee_core.domain.errors import UnavailableError
 from coffee_core.http.layers.access_log import access_log
 from coffee_core.http.layers.client_address import TrustedProxies
+from coffee_core.http.layers.observed import observed
 from coffee_core.http.layers.request_id import request_id
+from coffee_core.http.layers.slow_log import slow_log
 from coffee_core.http.pipeline import pipeline
 from coffee_core.http.settings import HttpSettings
 from coffee_core.observability.lines import LineWriter
@@ -147,7 +149,7 @@ async def logged(handler: Handler, asked: Request) -> list[dict[str, object]]:
     read, write = os.pipe()
     lines = LineWriter(write)
     try:
-        response = await pipeline([request_id, access_log(lines)], handler)(asked)
+        response = await pipeline([request_id, observed(slow_log(60.0), access_log(lines))], handler)(asked)
         await body_of(response)
     finally:
         lines.close()
