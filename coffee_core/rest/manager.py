@@ -65,7 +65,8 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         """Whether answers are built as objects; else rows become bytes directly."""
         self.writes_more = any(getattr(kind, hook) is not getattr(Manager, hook) for hook in HOOKS)
         self._tells = kind.announces is not Manager.announces
-        self._tell = Announcements(self.announces, self.raise_event, events)
+        own = kind.raise_event is not Manager.raise_event  # then it has a say in how its events go out
+        self._tell = Announcements(self.announces, self.raise_event, None if own else events)
         self.follows = self.writes_more or self._tells
         """Whether there is anything to do after a record is written: see `after_write`."""
         self.checks_whole = bool(entry.__pydantic_decorators__.model_validators)
@@ -80,8 +81,7 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         self._defaults: dict[Plan, Projection] = {}
         self._encoders: dict[tuple[Projection, bool], RowsEncoder] = {}
         self._entries = EntriesEncoder(entry)
-        self._mapped_set = set(self.mapped)
-        self._names = tuple(self.fields)
+        self._mapped_set, self._names = set(self.mapped), tuple(self.fields)
         self._columns = frozenset(dao.columns)
         self.storing = Storing(self.fields, cast("Table", dao.entity.__table__), self.mapped)
         self._stored = self.storing.stored

@@ -130,6 +130,7 @@ async def test_an_event_that_cannot_be_published_does_not_stop_the_next(error: E
         async with acting_as(a_caller()):
             bus.raise_event(Happened(what="good"))
         await until(lambda: len(broker.published) == 1)
+    assert said(broker) == ["good"]
 
 
 async def test_listeners_in_the_same_process_work_without_a_broker() -> None:
@@ -146,6 +147,7 @@ async def test_listeners_in_the_same_process_work_without_a_broker() -> None:
             bus.raise_event(event_on(topic)(what="here"))
         await until(lambda: len(got) == 1)
     await subscription.stop(1)
+    assert got == [b'{"what":"here","keyName":""}']
 
 
 def saying(what: str) -> Callable[[], Happened | None]:

@@ -9,7 +9,7 @@ import pytest
 
 from coffee_core.domain.context import RequestContext
 from coffee_core.domain.errors import RuleError
-from coffee_core.domain.event import Event, EventSink
+from coffee_core.domain.event import Delivery, Event, EventSink
 from coffee_core.domain.plan import Plan
 from coffee_core.messaging.events import EventBus
 from coffee_core.persistence.unit_of_work import acting_as, begin_transaction
@@ -48,6 +48,14 @@ class RuledManager(TellingManager):
 
     async def on_create(self, entry: BookEntry) -> None:
         entry.pages = entry.pages or 1
+
+
+class OwnWayManager(TellingManager):
+    """Has a say of its own in how events go out."""
+
+    def raise_event(self, event: Event, delivery: Delivery = Delivery.AFTER_COMMIT) -> None:
+        assert isinstance(event, BookWritten)
+        super().raise_event(BookWritten(change=event.change, title=f"{event.title}, raised"), delivery)
 
 
 class BuildingManager(TellingManager):
@@ -169,6 +177,20 @@ async def test_through_the_bus_a_record_is_told_of_as_its_writer_and_a_transacti
     await bus.close()
     told = [(message.headers["x-bb-requestid"], json.loads(message.body)["title"]) for message in broker.published]
     assert told == [("r0", "alone"), ("r1", "alone"), ("r1", "together")]
+
+
+async def test_a_manager_that_raises_events_its_own_way_does_so_for_what_it_announces(
+    container: Container, caller: Caller
+) -> None:
+    broker = KeptMessages()
+    bus = EventBus(broker)
+    manager = telling(container, bus, OwnWayManager).manager
+    await bus.start()
+    async with acting_as(RequestContext(request_id="r", partner_id=caller.partner, plan=Plan.PAID)):
+        made = await manager.create(BookEntry(title="one"))
+        await manager.patch(int(str(made.key)), Patch(BookEntry, {"title": "two"}), None)
+    await bus.close()
+    assert [json.loads(message.body)["title"] for message in broker.published] == ["one, raised", "two, raised"]
 
 
 async def test_a_dry_run_tells_nothing(container: Container, caller: Caller) -> None:
