@@ -125,10 +125,10 @@ class Manager(Generic[EntryT, EntityT, IdT]):
         """Runs after a record is deleted."""
 
     def announces(self, change: Change, entry: EntryT) -> Event | None:
-        """The event that tells of a record as it is stored now, if any; it goes out after the commit.
+        """The event that tells of a record as it is stored, if any; it goes out after the commit, and may be made then.
 
-        Nothing can be refused or read here: the record may be stored already. What must be refused, or must not be
-        lost (`Delivery.OUTBOX`), belongs into the rules.
+        Nothing can be refused, read or raised here: the record may be stored already. What must be refused, or must not
+        be lost (`Delivery.OUTBOX`), belongs into the rules.
         """
 
     def raise_event(self, event: Event, delivery: Delivery = Delivery.AFTER_COMMIT) -> None:

@@ -1,4 +1,5 @@
-"""Layer: one line a request. It names the route, not the path, and the partner, not the person: no personal data."""
+"""Told by `observed`: one line a request. It names the route, not the path, and the partner, not the person: no
+personal data."""
 
 from __future__ import annotations
 
@@ -8,12 +9,10 @@ from typing import Final
 import msgspec
 
 from coffee_core.domain.context import RequestContext
-from coffee_core.domain.plan import Plan
+from coffee_core.domain.plan import PLAN_NAMES
 from coffee_core.http.layers.observed import Ended
 from coffee_core.observability.lines import LineWriter
 from coffee_core.wire.message import Request
-
-PLAN_NAMES: Final = tuple(plan.name for plan in Plan)  # Enum.name is a slow property
 
 QUIET: Final = frozenset(
     ("GET /health/live", "GET /health/ready", "GET /health/startup", "GET /metrics")

@@ -1,4 +1,4 @@
-"""Layer: how many requests, how long they took, by route and status."""
+"""Told by `observed`: how many requests, how long they took, by route and status."""
 
 from __future__ import annotations
 

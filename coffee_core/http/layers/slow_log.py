@@ -1,4 +1,4 @@
-"""Layer: requests that took longer than they should, each with a line of its own in the log."""
+"""Told by `observed`: requests that took longer than they should, each with a line of its own in the log."""
 
 from __future__ import annotations
 
