@@ -143,10 +143,16 @@ class Columns(Generic[EntryT]):
             return cell.strip()
 
         def column(columns: Sequence[Sequence[str]]) -> Sequence[object]:
+            """What `value` makes of each cell, without a call for each; a `ValueError` for one that is not JSON."""
             cells = columns[at]
-            if kind == "text" and set(map(_first, cells)).isdisjoint(("", "'")):
-                return cells  # nearly all of them
-            return [value(cell) for cell in cells]
+            if kind == "text":
+                if set(map(_first, cells)).isdisjoint(("", "'")):
+                    return cells  # nearly all of them
+                return [cell if cell and cell[0] != "'" else value(cell) for cell in cells]
+            read: Callable[[str], object] = orjson.loads if kind in ("array", "json") else str.strip
+            if "" not in cells:
+                return list(map(read, cells))
+            return [read(cell) if cell else empty for cell in cells]
 
         return lambda cells: (name, value(cells[at])), column
 
@@ -242,7 +248,7 @@ class Columns(Generic[EntryT]):
 
     def keys_of(self, entries: Sequence[EntryT]) -> list[tuple[object, ...]]:
         """What identifies each of the records."""
-        return list(zip(*[[vars(entry)[name] for entry in entries] for name in self.keys], strict=True))
+        return list(zip(*[[values[name] for values in map(vars, entries)] for name in self.keys], strict=True))
 
     def no_key(self, key: Sequence[object]) -> str:
         """Why a record is refused whose `key` has a part that is None."""

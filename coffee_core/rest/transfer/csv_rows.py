@@ -1,9 +1,9 @@
-"""CSV (RFC 4180) as it arrives: chunks of text in, records with the number of their first physical line out."""
+"""CSV (RFC 4180) as it arrives: chunks of text in, records with the numbers of their first physical lines out."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from coffee_core.domain.errors import InputError
@@ -12,11 +12,12 @@ CELL_MAX = 131_072
 """Characters in one cell: the standard library's own bound."""
 
 
-class Record(NamedTuple):
-    """One record; `line` is where it begins, counted from 1 in physical lines."""
+class Records(NamedTuple):
+    """Some records, by place: one object for each would cost as much as reading them."""
 
-    line: int
-    cells: list[str]
+    lines: list[int]
+    """Where each begins, counted from 1 in physical lines."""
+    cells: list[list[str]]
 
 
 class CsvRows:
@@ -31,8 +32,8 @@ class CsvRows:
         self._pending: list[str] = []
         self._line = 1
 
-    def feed(self, text: str, *, final: bool = False) -> Iterator[Record]:
-        """The records that `text` completes; read all of them before the next call."""
+    def feed(self, text: str, *, final: bool = False) -> Records:
+        """The records that `text` completes."""
         lines = (self._rest + text).split("\n")
         self._rest = lines.pop()
         self._bound(len(self._rest), self._line + len(self._pending) + len(lines))
@@ -41,10 +42,23 @@ class CsvRows:
             fresh.append(self._rest)
             self._rest = ""
         held = [*self._pending, *fresh]
-        simple = self._line_by_line(held)
-        if simple is not None:
-            yield from simple
-            return
+        return self._line_by_line(held) or self._by_record(held, final=final)
+
+    def _line_by_line(self, held: Sequence[str]) -> Records | None:
+        """The records, where each is one line; None where one goes over several, or something is wrong."""
+        try:
+            rows = list(csv.reader(held, strict=True))
+        except csv.Error:
+            return None
+        if len(rows) != len(held):
+            return None
+        first, self._line, self._pending = self._line, self._line + len(held), []
+        if [] not in rows:
+            return Records(list(range(first, self._line)), rows)
+        return Records([line for line, cells in enumerate(rows, first) if cells], [cells for cells in rows if cells])
+
+    def _by_record(self, held: list[str], *, final: bool) -> Records:
+        found = Records([], [])
         source = _Lines(held)
         reader = csv.reader(source, strict=True)
         done = 0
@@ -65,20 +79,11 @@ class CsvRows:
                 self._bound(sum(map(len, self._pending)), self._line + done)
                 break
             if cells:
-                yield Record(self._line + done, cells)
+                found.lines.append(self._line + done)
+                found.cells.append(cells)
             done = reader.line_num
         self._line += done
-
-    def _line_by_line(self, held: Sequence[str]) -> list[Record] | None:
-        """The records, where each is one line; None where one goes over several, or something is wrong."""
-        try:
-            rows = list(csv.reader(held, strict=True))
-        except csv.Error:
-            return None
-        if len(rows) != len(held):
-            return None
-        first, self._line, self._pending = self._line, self._line + len(held), []
-        return [Record(line, cells) for line, cells in enumerate(rows, first) if cells]
+        return found
 
     def _bound(self, length: int, line: int) -> None:
         if length > self._record_max:

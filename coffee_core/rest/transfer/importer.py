@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Literal, NamedTuple, TypeAlias
+from types import NoneType
+from typing import Generic, Literal, TypeAlias
 
 from coffee_core.domain.errors import ConflictError, InputError, RuleError, TooLargeError
 from coffee_core.domain.ids import EntityT, EntryT, IdT
@@ -42,9 +43,8 @@ class ImportOptions:
     """Do everything, then roll back."""
 
 
-class _Row(NamedTuple, Generic[EntryT]):
-    line: int
-    entry: EntryT
+_Row: TypeAlias = tuple[int, EntryT]
+"""A record and its line."""
 
 
 class Importer(Generic[EntryT, EntityT, IdT]):
@@ -109,21 +109,24 @@ class Importer(Generic[EntryT, EntityT, IdT]):
 
     async def _taken(
         self,
-        lines: Sequence[int],
+        lines: list[int],
         made: Sequence[EntryT | Refused],
         columns: Columns[EntryT],
         seen: SeenKeys,
         report: ImportReport,
     ) -> list[_Row[EntryT]]:
         """The records to store; the others are reported."""
-        keys = columns.keys_of([one for one in made if not isinstance(one, Refused)])
-        whole = [key for key in keys if None not in key]
-        of_whole = lines
-        if len(whole) != len(made):
+        entries = [one for one in made if not isinstance(one, Refused)]
+        keys = columns.keys_of(entries)
+        whole, of_whole = keys, lines
+        if len(entries) != len(made) or any(NoneType in map(type, parts) for parts in zip(*keys, strict=True)):
+            whole = [key for key in keys if None not in key]
             each = iter(keys)
             of_whole = [n for n, one in zip(lines, made, strict=True)
                         if not isinstance(one, Refused) and None not in next(each)]  # fmt: skip
         first_lines = await seen.first_lines(whole, of_whole)
+        if len(of_whole) == len(made) and first_lines == of_whole:
+            return list(zip(lines, entries, strict=True))  # nearly always
         next_key, next_first = iter(keys).__next__, iter(first_lines).__next__
         rows: list[_Row[EntryT]] = []
         for line, one in zip(lines, made, strict=True):
@@ -135,7 +138,7 @@ class Importer(Generic[EntryT, EntityT, IdT]):
                 named = ", ".join([self.manager.fields[name].wire for name in self.upserter.fields])
                 report.refuse(line, f"has the same {named} as line {first}")
             else:
-                rows.append(_Row(line, one))
+                rows.append((line, one))
         return rows
 
     async def _rows(
@@ -154,10 +157,10 @@ class Importer(Generic[EntryT, EntityT, IdT]):
             return
         try:
             async with savepoint():
-                counts = await self.upserter.counts([row.entry for row in rows])
+                counts = await self.upserter.counts([entry for _, entry in rows])
         except (InputError, ConflictError, RuleError) as error:
             if len(rows) == 1:
-                report.refuse(rows[0].line, error.detail)
+                report.refuse(rows[0][0], error.detail)
                 return
             middle = len(rows) // 2
             await self._store(rows[:middle], report)
@@ -168,7 +171,7 @@ class Importer(Generic[EntryT, EntityT, IdT]):
         report.unchanged += counts["unchanged"]
 
 
-_Read: TypeAlias = tuple[Sequence[int], Sequence[EntryT | Refused]]
+_Read: TypeAlias = tuple[list[int], Sequence[EntryT | Refused]]
 """Records: their lines, and what each is."""
 _Source: TypeAlias = Callable[[str, bool], _Read[EntryT]]
 """The records that a text completes."""
@@ -180,13 +183,13 @@ def _csv_reader(columns: Columns[EntryT], options: ImportOptions, record_max: in
 
     def read(text: str, final: bool) -> _Read[EntryT]:
         nonlocal headed
-        records = list(rows.feed(text, final=final))
-        if records and not headed:
-            columns.header(*records.pop(0), options.mapping)
+        lines, cells = rows.feed(text, final=final)
+        if lines and not headed:
+            columns.header(lines.pop(0), cells.pop(0), options.mapping)
             headed = True
         if final and not headed:
             raise InputError("the file is empty: its first line must name the columns")
-        return [record.line for record in records], columns.records([record.cells for record in records])
+        return lines, columns.records(cells)
 
     return read
 
@@ -199,11 +202,11 @@ def _ndjson_reader(columns: Columns[EntryT], options: ImportOptions, record_max:
 
     def read(text: str, final: bool) -> _Read[EntryT]:
         nonlocal some
-        lines = list(rows.feed(text, final=final))
+        lines, texts = rows.feed(text, final=final)
         some = some or bool(lines)
         if final and not some:
             raise InputError("the file is empty: one JSON object a line is expected")
-        return [line.line for line in lines], columns.json_objects([line.text for line in lines])
+        return lines, columns.json_objects(texts)
 
     return read
 

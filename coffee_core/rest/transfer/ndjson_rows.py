@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from coffee_core.domain.errors import InputError
 
 
-class Line(NamedTuple):
-    """One line that is not blank."""
+class Lines(NamedTuple):
+    """Those that are not blank, by place."""
 
-    line: int
-    text: str
+    numbers: list[int]
+    """Counted from 1."""
+    texts: list[str]
 
 
 class NdjsonRows:
@@ -23,14 +23,13 @@ class NdjsonRows:
         self._rest = ""
         self._line = 1
 
-    def feed(self, text: str, *, final: bool = False) -> Iterator[Line]:
+    def feed(self, text: str, *, final: bool = False) -> Lines:
         """The lines that `text` completes."""
         lines = (self._rest + text).split("\n")
         self._rest = "" if final else lines.pop()
         for line in (*lines, self._rest):
             if len(line) > self._record_max:
                 raise InputError(f"line {self._line} has more than {self._record_max} characters")
-        for line in lines:
-            if line.strip():
-                yield Line(self._line, line)
-            self._line += 1
+        first, self._line = self._line, self._line + len(lines)
+        filled = [(number, line) for number, line in enumerate(lines, first) if line.strip()]
+        return Lines([number for number, _ in filled], [line for _, line in filled])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Generic, Literal, NamedTuple
 
 from coffee_core.domain.errors import ConflictError
@@ -19,6 +19,8 @@ Outcome = Literal["created", "updated", "unchanged"]
 
 
 _place = itemgetter(0)
+_fields_set = attrgetter("__pydantic_fields_set__")
+"""`model_fields_set`, without a call of Python for each record."""
 
 
 class Stored(NamedTuple):
@@ -107,7 +109,7 @@ class Upserter(Generic[EntryT, EntityT, IdT]):
         shown_again = ("enabled",) if self.manager.dao.soft else ()
         groups: dict[frozenset[str], list[EntryT]] = {}
         first = entries[0].model_fields_set if entries else set()
-        if all(entry.model_fields_set == first for entry in entries):
+        if all(map(first.__eq__, map(_fields_set, entries))):
             groups[frozenset(first)] = list(entries)
         else:
             for entry in entries:

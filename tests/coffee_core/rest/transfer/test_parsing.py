@@ -37,8 +37,8 @@ def decoded(chunks: list[bytes]) -> str:
 
 def parsed(chunks: list[str]) -> list[tuple[int, list[str]]]:
     rows = CsvRows(1_000_000)
-    found = [tuple(record) for chunk in chunks for record in rows.feed(chunk)]
-    return found + [tuple(record) for record in rows.feed("", final=True)]
+    fed = [*map(rows.feed, chunks), rows.feed("", final=True)]
+    return [record for one in fed for record in zip(*one, strict=True)]
 
 
 @given(CELLS, st.lists(st.integers(0, 9), max_size=20))
