@@ -20,6 +20,7 @@ from coffee_core.rest.manager import Manager
 from coffee_core.rest.settings import RestSettings
 from coffee_core.rest.transfer.mapping import ImportMapping
 from coffee_core.rest.transfer.readers import Reader, shown
+from coffee_core.rest.transfer.together import fields_set
 from coffee_core.rest.validation import pointer
 
 ESCAPED = re.compile(r"'+[=+\-@\t\r]")
@@ -223,7 +224,7 @@ class Columns(Generic[EntryT]):
         except (orjson.JSONDecodeError, InputError):
             return [self._or_refused(self.json_object, one) for one in lines]
         keys = set(self.keys)
-        if all(keys <= entry.model_fields_set for entry in entries):
+        if all(map(keys.issubset, map(fields_set, entries))):
             return list(entries)
         return [self._or_refused(self.json_object, one) for one in lines]
 

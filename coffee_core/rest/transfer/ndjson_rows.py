@@ -27,9 +27,10 @@ class NdjsonRows:
         """The lines that `text` completes."""
         lines = (self._rest + text).split("\n")
         self._rest = "" if final else lines.pop()
-        for line in (*lines, self._rest):
-            if len(line) > self._record_max:
-                raise InputError(f"line {self._line} has more than {self._record_max} characters")
+        sizes = [*map(len, lines), len(self._rest)]
+        if max(sizes) > self._record_max:
+            line = next(line for line, size in enumerate(sizes, self._line) if size > self._record_max)
+            raise InputError(f"line {line} has more than {self._record_max} characters")
         first, self._line = self._line, self._line + len(lines)
         filled = [(number, line) for number, line in enumerate(lines, first) if line.strip()]
         return Lines([number for number, _ in filled], [line for _, line in filled])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Generic, NamedTuple
 
 from coffee_core.domain.context import current
@@ -11,6 +11,9 @@ from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.rest.dao import Dao
 from coffee_core.rest.manager import Manager
 from coffee_core.rest.rows import Projection, Rows
+
+fields_set = attrgetter("__pydantic_fields_set__")
+"""`model_fields_set`, without a call of Python for each record."""
 
 
 class New(NamedTuple, Generic[EntryT]):

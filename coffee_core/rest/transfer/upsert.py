@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Generic, Literal, NamedTuple
 
 from coffee_core.domain.errors import ConflictError
@@ -13,14 +13,12 @@ from coffee_core.domain.search import Condition, FilterType, Group, Node, Search
 from coffee_core.rest.announcing import Change
 from coffee_core.rest.manager import Manager
 from coffee_core.rest.rows import Rows
-from coffee_core.rest.transfer.together import Together
+from coffee_core.rest.transfer.together import Together, fields_set
 
 Outcome = Literal["created", "updated", "unchanged"]
 
 
 _place = itemgetter(0)
-_fields_set = attrgetter("__pydantic_fields_set__")
-"""`model_fields_set`, without a call of Python for each record."""
 
 
 class Stored(NamedTuple):
@@ -109,7 +107,7 @@ class Upserter(Generic[EntryT, EntityT, IdT]):
         shown_again = ("enabled",) if self.manager.dao.soft else ()
         groups: dict[frozenset[str], list[EntryT]] = {}
         first = entries[0].model_fields_set if entries else set()
-        if all(map(first.__eq__, map(_fields_set, entries))):
+        if all(map(first.__eq__, map(fields_set, entries))):
             groups[frozenset(first)] = list(entries)
         else:
             for entry in entries:

@@ -16,6 +16,7 @@ from coffee_core.rest.transfer.cells import cell, csv_block
 from coffee_core.rest.transfer.columns import ESCAPED
 from coffee_core.rest.transfer.csv_rows import CsvRows
 from coffee_core.rest.transfer.decode import Decoder
+from coffee_core.rest.transfer.ndjson_rows import NdjsonRows
 from coffee_core.rest.transfer.readers import exact, month_date, number, percent, text, text_or_nan, whole
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=12)
@@ -198,3 +199,19 @@ def test_a_column_is_written_as_each_of_its_values_is(columns: list[list[object]
 def test_what_is_written_is_csv(rows: list[list[str]]) -> None:
     read = list(csv.reader(io.StringIO(csv_block(rows).decode(), newline=""), strict=True))
     assert read == [[cell(value) for value in row] for row in rows]
+
+
+@given(st.lists(st.sampled_from(["", " ", "{}", '{"a": 1}']), max_size=12), st.lists(st.integers(0, 9), max_size=20))
+def test_ndjson_lines_and_their_numbers_are_the_same_whatever_the_chunks_are(
+    lines: list[str], sizes: list[int]
+) -> None:
+    rows = NdjsonRows(1_000_000)
+    fed = [*map(rows.feed, chunked("\n".join(lines), sizes)), rows.feed("", final=True)]
+    found = [line for one in fed for line in zip(*one, strict=True)]
+    assert found == [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+@pytest.mark.parametrize("text", ["{}\n{}\n{}{}{}\n{}\n", "{}\n{}\n{}{}{}"])
+def test_of_ndjson_the_line_that_is_too_long_is_named(text: str) -> None:
+    with pytest.raises(InputError, match="line 3 has more than 4 characters"):
+        NdjsonRows(4).feed(text)
