@@ -9,9 +9,10 @@ from types import TracebackType
 
 
 class Beside:
-    """Pieces that are begun in their order, `most` of them at a time: one batch is stored while the next is read."""
+    """Pieces that are begun in their order, `most` of them at a time: one batch is stored while the next is read. With
+    two, of which one waits for its turn, neither the store nor the reading waits for the other's slower moments."""
 
-    def __init__(self, most: int = 1) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._running: deque[asyncio.Task[None]] = deque()
 

@@ -14,7 +14,7 @@ from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.persistence.unit_of_work import begin_transaction, savepoint
 from coffee_core.rest.manager import Manager
 from coffee_core.rest.settings import RestSettings
-from coffee_core.rest.transfer.beside import Beside
+from coffee_core.rest.transfer.beside import Beside, Turn
 from coffee_core.rest.transfer.columns import Columns, Refused
 from coffee_core.rest.transfer.csv_rows import CsvRows
 from coffee_core.rest.transfer.decode import Decoder
@@ -75,10 +75,11 @@ class Importer(Generic[EntryT, EntityT, IdT]):
         if options.dry_run and not undoes:
             raise InputError(f"{self.manager.dao.name} is kept where nothing can be tried out: leave dryRun out")
         work = begin_transaction()
-        storing = Beside()
+        storing, turn = Beside(most=2), Turn()
 
         async def store(rows: list[_Row[EntryT]]) -> None:
-            await self._store(rows, report)
+            async with turn:
+                await self._store(rows, report)
             if progress is not None:
                 progress(report)
 
