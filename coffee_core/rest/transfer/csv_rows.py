@@ -42,7 +42,8 @@ class CsvRows:
             fresh.append(self._rest)
             self._rest = ""
         held = [*self._pending, *fresh]
-        return self._line_by_line(held) or self._by_record(held, final=final)
+        simple = self._line_by_line(held)
+        return self._by_record(held, final=final) if simple is None else simple
 
     def _line_by_line(self, held: Sequence[str]) -> Records | None:
         """The records, where each is one line; None where one goes over several, or something is wrong."""
