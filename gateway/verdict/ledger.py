@@ -73,6 +73,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])
 """
+LEFT_SCRIPT = "return redis.call('ZREM', KEYS[1], ARGV[1])"
 PROCESSES = "limit:processes"
 PRESENT_FOR = 10
 """Seconds after which a process that says nothing is counted no more."""
@@ -135,3 +136,8 @@ class RedisLedger:
             self.processes = max(1, reply)
             return True
         return False
+
+    async def absent(self) -> None:
+        """Say that it is not any more: the others may keep what it might have kept. Who cannot say it is missed after
+        `PRESENT_FOR`."""
+        await self._scripts.run(LEFT_SCRIPT, (PROCESSES,), self._name)

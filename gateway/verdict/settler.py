@@ -90,14 +90,16 @@ class Settler:
         The task is told and not cancelled: a cancellation that meets the end of a client library's own wait may be
         swallowed.
         """
+        there, self.alone = not self.alone, True
         self._stopping = True
         self._nudged.set()
-        self.alone = True
         living, self._living = self._living, None
         if living is not None:
             await living
         if self._flushing is not None:
             await self._flushing
+        if there:
+            await self._ledger.absent()
 
     async def _live(self) -> None:
         told = time.monotonic()

@@ -16,7 +16,7 @@ from coffee_core.cache.redis_scripts import RedisScripts
 from coffee_core.cache.redis_tier import RedisTier
 from coffee_core.testing.cache import until
 from gateway.verdict.count import Count
-from gateway.verdict.ledger import Claim, RedisLedger
+from gateway.verdict.ledger import PROCESSES, Claim, RedisLedger
 from gateway.verdict.meter import ASK
 from gateway.verdict.quota import Kind, Quota
 from gateway.verdict.settler import Settler
@@ -111,6 +111,21 @@ async def test_all_limits_of_a_request_are_asked_for_in_one_round_trip(tier: Red
     assert await asyncio.gather(*(settler.take(meter, "me") for meter in meters)) == [9] * 6
     assert settler.trips == 1
     await settler.stop()
+
+
+async def test_a_process_that_ends_is_counted_no_more(tier: RedisTier) -> None:
+    ledgers = [RedisLedger(tier.scripts) for _ in range(2)]
+    settlers = [Settler(ledger) for ledger in ledgers]
+    for settler in settlers:
+        await settler.start()
+
+    async def counted() -> list[bool]:
+        return [await tier.redis.zscore(PROCESSES, ledger._name) is not None for ledger in ledgers]
+
+    assert await counted() == [True, True]
+    await settlers[0].stop()
+    assert await counted() == [False, True]
+    await settlers[1].stop()
 
 
 async def test_what_is_not_used_goes_back(tier: RedisTier) -> None:
