@@ -47,6 +47,7 @@ from gateway.operator.present import present
 from gateway.operator.rotation import Rotation
 from gateway.operator.services import Services
 from gateway.route_file import read_routes
+from gateway.scheduling import schedule
 from gateway.settings import GatewaySettings
 from gateway.verdict.forwarding import TrustedProxies
 
@@ -78,6 +79,7 @@ def run_gateway(source: ConfigurationSource) -> None:
         shared = Path(folder) if settings.workers > 1 else None
 
         async def main(sockets: Sequence[socket.socket]) -> None:
+            schedule(current.gateway.scheduling)
             own = Gateway(current, heartbeat, metrics_socket, Path(folder), shared)
             await own.serve(sockets if questions is None else [*sockets, questions])
 

@@ -14,6 +14,7 @@ from coffee_core.domain.errors import CoffeeError
 from coffee_core.domain.secrets import ADVICE, weak_secret
 from gateway.data_plane.targets import base_url, read_target
 from gateway.route_file import read_routes
+from gateway.scheduling import Scheduling, problem
 from gateway.secret_files import read_secrets
 from gateway.verdict.cors import ORIGIN
 from gateway.verdict.token import ASYMMETRIC, SYMMETRIC
@@ -55,6 +56,11 @@ class GatewaySettings(BaseSettings):
 
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that share the port (SO_REUSEPORT). Without Redis each counts limits for itself."""
+
+    scheduling: Scheduling = "normal"
+    """`batch` (Linux): a request that arrives does not take the processor from who sent it, so that a gateway that
+    shares its processors with a proxy or with its load works off many at a time, for a sixth less CPU. Where programs
+    that never sleep share them, it waits for its turn behind those: a few milliseconds a request."""
 
     audit_path: Path | None = None
     """File to which each act of an operator is appended, as JSON lines. Unset: one that ends with the gateway; every
@@ -251,7 +257,8 @@ class GatewaySettings(BaseSettings):
             found += error.detail.splitlines()
         unknown = set(self.credential_upstreams) - {"saas", "saas-data", "identity"}
         found += [f"COFFEE_GATEWAY_CREDENTIAL_UPSTREAMS: `{name}` is no upstream" for name in sorted(unknown)]
-        return found
+        unfit = problem(self.scheduling)
+        return found if unfit is None else [*found, unfit]
 
     def check(self) -> None:
         """Refuse to start with every mistake in one error."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+from pathlib import Path
 
 from tests.gateway.verdict.rig import Identity, User
 from tests.support.gateway_process import a_gateway, says_who
@@ -32,6 +34,22 @@ async def test_a_request_goes_through_and_what_is_in_hand_is_finished_on_sigterm
         assert (await in_hand).text == user.partner
         async with asyncio.timeout(10):
             assert await process.wait() == 0
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def test_workers_give_way_to_who_sends_to_them_if_they_are_to(redis_url: str) -> None:
+    batch = {"COFFEE_GATEWAY_SCHEDULING": "batch"}
+    async with (
+        Identity.serve() as identity,
+        RawUpstream(says_who) as upstream,
+        a_gateway(identity, upstream, redis_url, 2, environment=batch) as (process, client),
+    ):
+        assert (await client.get("/health/live")).status_code == 200
+        assert [os.sched_getscheduler(worker) for worker in children(process.pid)] == [os.SCHED_BATCH] * 2
+        assert os.sched_getscheduler(process.pid) == os.SCHED_OTHER, "a signal reaches the supervisor at once"
 
 
 async def test_an_operator_takes_all_workers_out_of_rotation_and_they_end_together(redis_url: str) -> None:
