@@ -208,11 +208,13 @@ class Connection(Hooks):
             self._partial = b""
         self.advancing = True
         try:
+            phase = self.phase
             while data:
-                if self.phase >= BUSY:
+                if phase >= BUSY:
                     self._early(data)
                     break
-                data = self._take_body(data) if self.phase == BODY else self._take_head(data)
+                data = self._take_body(data) if phase == BODY else self._take_head(data)
+                phase = self.phase
         except WireError as error:
             self.refuse(error)
         except Exception:  # a fault of ours must end this connection, never the loop

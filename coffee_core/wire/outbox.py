@@ -59,9 +59,7 @@ class GatheringTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Of the transport."""
-        if not isinstance(data, bytes):
-            data = bytes(data)
-        if self.pending or len(data) > SMALL:
+        if self.pending or type(data) is not bytes or len(data) > SMALL:
             self._write_more(data)
             return
         self.pending = data
@@ -71,7 +69,10 @@ class GatheringTransport(asyncio.Transport):
             outbox.schedule(outbox.flush)
         waiting.append(self)
 
-    def _write_more(self, data: bytes) -> None:
+    def _write_more(self, data: bytes | bytearray | memoryview) -> None:
+        if type(data) is not bytes:
+            self.write(bytes(data))  # what the caller may still change
+            return
         pending = self.pending
         if len(pending) + len(data) <= SMALL:
             self.pending = pending + data

@@ -54,9 +54,14 @@ def canonical_path(path: bytes) -> bytes:
     return path
 
 
+def is_query(query: bytes) -> bool:
+    """Whether a query, without its `?`, has no characters that must be escaped."""
+    return not query.translate(None, _QUERY)
+
+
 def check_query(query: bytes) -> None:
     """`WireError` 400 for a query, without its `?`, with characters that must be escaped."""
-    if query.translate(None, _QUERY):
+    if not is_query(query):
         raise WireError(400, "the query has a character that must be percent-encoded")
 
 

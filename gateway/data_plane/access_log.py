@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.data_plane.forwarding import clock
 from gateway.data_plane.settings import AccessLogSettings
-from gateway.verdict.decision import Forward
+from gateway.verdict.decision import Forward, Passage
 
 if TYPE_CHECKING:
     from gateway.data_plane.client_side import GatewayConnection
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("gateway.data_plane")
 
 _BATCH: Final = 128
-_REQUEST: Final = (
-    b'{"time":"%b","requestId":"%b","method":"%b","path":"%b","route":"%b","status":%b,"end":"%b","bytes":%d,'
-    b'"ms":%b.%b,'
+_REQUEST: Final = b'{"time":"%b","requestId":"%b","method":"%b","path":"%b",'
+_ENDED: Final = b'"status":%b,"end":"%b","bytes":%d,"ms":%b,'
+_FORWARDED: Final = _REQUEST + b"%b" + _ENDED + b'"upstreamMs":%b,%b%b"%b}\n'
+_OWN: Final = (
+    _REQUEST + b'"route":"%b",' + _ENDED + b'"upstreamMs":null,"partner":null,"uid":null,"plan":null,"peer":"%b"%b}\n'
 )
-_FORWARDED: Final = _REQUEST + b'"upstreamMs":%b.%b,"partner":"%b","uid":"%b","plan":"%b","peer":"%b"%b}\n'
-_OWN: Final = _REQUEST + b'"upstreamMs":null,"partner":null,"uid":null,"plan":null,"peer":"%b"%b}\n'
 
-_NUMBERS: Final = [b"%d" % number for number in range(1000)]
-"""Numbers are formatted at three times the price of bytes: the small ones are here."""
-_THREE: Final = [b"%03d" % number for number in range(1000)]
+_NUMBERS: Final = [b"%d" % number for number in range(600)]
+"""Statuses: numbers are formatted at three times the price of bytes."""
+_SHORT: Final = 20_000
+"""Microseconds: so many texts are remembered at most."""
 
 
 class AccessLog:
@@ -49,6 +50,8 @@ class AccessLog:
         self._enabled = settings.enabled
         self._every = round(1 / settings.sample) if settings.sample else 0
         self._turn = 0
+        self._all = settings.enabled and self._every == 1
+        self._known_ms: dict[int, bytes] = {}
         self._kept_of = b"" if self._every == 1 else b',"sample":%.6g' % settings.sample
         self._lines: list[bytes] = []
         self._queue: SimpleQueue[bytes] = SimpleQueue()
@@ -62,68 +65,90 @@ class AccessLog:
         self._stamp = b""
         self._thread: threading.Thread | None = None
 
-    def request(self, client: GatewayConnection, status: int, ending: bytes) -> float:
-        """One request that has ended; how long it took, in seconds."""
+    def forwarded(self, client: GatewayConnection, decision: Forward, status: int, ending: bytes) -> float:
+        """One forwarded request that has ended; how long it took, in seconds."""
         now = clock()
         seconds = now - client.began
-        if not self._enabled:
+        share = b"" if self._all else self._share(status, ending, seconds)
+        if share is None:
             return seconds
-        share = b""
-        if self._every != 1 and status < 400 and ending == b"complete" and seconds <= self._settings.slow:
-            self._turn += 1
-            if self._turn != self._every:
-                return seconds
-            self._turn = 0
-            share = self._kept_of
-        decision = client.decision
-        head = client.head
         millisecond = int((now + self._epoch) * 1000)
-        stamp = self._stamp if millisecond == self._millisecond else self._stamped(millisecond)
+        passage = decision.passage
+        said = passage.logged or _said(passage)
+        forwarding = client.forwarding
+        waited = 0
+        if forwarding is not None and forwarding.answered_at:
+            waited = int((forwarding.answered_at - forwarding.sent_at) * 1_000_000)
         us = int(seconds * 1_000_000)
-        ms = us // 1000
-        if isinstance(decision, Forward):
-            forwarding = client.forwarding
-            waited = waited_ms = 0
-            if forwarding is not None and forwarding.answered_at:
-                waited = int((forwarding.answered_at - forwarding.sent_at) * 1_000_000)
-                waited_ms = waited // 1000
+        known_ms = self._known_ms
+        lines = self._lines
+        lines.append(
             # partition, not escape: a canonical target has nothing in it that would need one
-            line = _FORWARDED % (
-                stamp,
+            _FORWARDED
+            % (
+                self._stamp if millisecond == self._millisecond else self._stamped(millisecond),
                 decision.request_id,
-                head.method,
+                client.head.method,
                 decision.target.partition(b"?")[0],
-                decision.route.encode(),
+                said[0],
                 _NUMBERS[status],
                 ending,
                 client.sent,
-                _NUMBERS[ms] if ms < 1000 else b"%d" % ms,
-                _THREE[us - ms * 1000],
-                _NUMBERS[waited_ms] if waited_ms < 1000 else b"%d" % waited_ms,
-                _THREE[waited - waited_ms * 1000],
-                decision.partner,
-                decision.uid,
-                decision.plan,
+                known_ms.get(us) or self._ms(us),
+                known_ms.get(waited) or self._ms(waited),
+                said[1],
                 client.peer.encode(),
                 share,
             )
-        else:
-            line = _OWN % (
-                stamp,
-                b"" if decision is None else decision.request_id,
-                head.method,
-                _escaped(head.target.partition(b"?")[0]),
-                b"undecided" if decision is None else decision.route.encode(),
-                _NUMBERS[status],
-                ending,
-                client.sent,
-                b"%d" % ms,
-                _THREE[us - ms * 1000],
-                client.peer.encode(),
-                share,
-            )
+        )
+        if len(lines) >= _BATCH:
+            self.flush()
+        return seconds
+
+    def own(self, client: GatewayConnection, status: int, ending: bytes) -> float:
+        """One that the gateway has answered itself, or could not."""
+        now = clock()
+        seconds = now - client.began
+        share = b"" if self._all else self._share(status, ending, seconds)
+        if share is None:
+            return seconds
+        decision = client.decision
+        millisecond = int((now + self._epoch) * 1000)
+        us = int(seconds * 1_000_000)
+        line = _OWN % (
+            self._stamp if millisecond == self._millisecond else self._stamped(millisecond),
+            b"" if decision is None else decision.request_id,
+            client.head.method,
+            _escaped(client.head.target.partition(b"?")[0]),
+            b"undecided" if decision is None else decision.route.encode(),
+            _NUMBERS[status],
+            ending,
+            client.sent,
+            self._known_ms.get(us) or self._ms(us),
+            client.peer.encode(),
+            share,
+        )
         self.write(line)
         return seconds
+
+    def _share(self, status: int, ending: bytes, seconds: float) -> bytes | None:
+        """What a line says of how many there are like it; `None`: this one is not among those that are kept."""
+        if not self._enabled:
+            return None
+        if self._every == 1 or status >= 400 or ending != b"complete" or seconds > self._settings.slow:
+            return b""
+        self._turn += 1
+        if self._turn != self._every:
+            return None
+        self._turn = 0
+        return self._kept_of
+
+    def _ms(self, us: int) -> bytes:
+        """Microseconds as milliseconds; those of short times are remembered."""
+        text = b"%d.%03d" % divmod(us, 1000)
+        if us < _SHORT:
+            self._known_ms[us] = text
+        return text
 
     def unread(self, client: GatewayConnection, status: int) -> None:
         """Bytes that were no request."""
@@ -168,7 +193,7 @@ class AccessLog:
         if second != self._second:
             self._second = second
             self._to_the_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-        self._stamp = b"%b.%bZ" % (self._to_the_second, _THREE[rest])
+        self._stamp = b"%b.%03dZ" % (self._to_the_second, rest)
         return self._stamp
 
     def _write(self) -> None:
@@ -188,6 +213,13 @@ class AccessLog:
         finally:
             if path is not None:
                 os.close(number)
+
+
+def _said(passage: Passage) -> tuple[bytes, bytes]:
+    """What all lines of a passage have in common: the route, and who it was."""
+    who = b'"partner":"%b","uid":"%b","plan":"%b","peer":"' % (passage.partner, passage.uid, passage.plan)
+    passage.logged = said = (b'"route":"%b",' % passage.route.encode(), who)
+    return said
 
 
 @lru_cache(maxsize=64)

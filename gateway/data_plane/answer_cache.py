@@ -33,9 +33,9 @@ def key_of(upstream: str, request: RequestHead, decision: Forward, settings: Cac
     return Key(
         (upstream, decision.target),
         request.host.lower(),
-        decision.partner if scope in ("user", "partner") else b"",
-        decision.plan if scope != "everybody" else b"",
-        decision.uid if scope == "user" else b"",
+        decision.passage.partner if scope in ("user", "partner") else b"",
+        decision.passage.plan if scope != "everybody" else b"",
+        decision.passage.uid if scope == "user" else b"",
     )
 
 

@@ -63,7 +63,7 @@ def cacheable_request(head: RequestHead, decision: Forward) -> bool:
     if head.method != b"GET" or head.chunked or head.length or head.upgrade:
         return False
     names = {name for name, _ in head.headers}
-    if not decision.uid and not names.isdisjoint(_IDENTITY):
+    if not decision.passage.uid and not names.isdisjoint(_IDENTITY):
         return False
     return names.isdisjoint(_CONDITIONS)
 

@@ -206,12 +206,12 @@ class CachedForwarding(Forwarding, kw_only=True):
     _age: float = 0.0
     _flight: Flight | None = None
 
-    def start(self) -> None:
+    def start(self) -> bool:
         """Of `Forwarding`."""
         asking = self._asking
         if asking.keeps:
             self._flight = asking.caching.begin(asking.settings, asking.key)
-        super().start()
+        return super().start()
 
     def upstream_answers(self, head: ResponseHead, piece: bytes, *, done: bool) -> None:
         """Of `Asker`."""
@@ -262,7 +262,7 @@ class CachedForwarding(Forwarding, kw_only=True):
         if (
             not asking.keeps
             or (head.length or 0) > largest
-            or not shareable(head, asking.settings, known=bool(self.decision.uid))
+            or not shareable(head, asking.settings, known=bool(self.decision.passage.uid))
         ):
             self._no_use()
             return False

@@ -29,5 +29,5 @@ class Canary:
             return stable
         if self._header is not None and self._header in head.headers:
             return canary
-        drawn = crc32(b"canary" + (decision.uid or decision.request_id)) % 10_000
+        drawn = crc32(b"canary" + (decision.passage.uid or decision.request_id)) % 10_000
         return canary if drawn < self._below else stable

@@ -34,6 +34,8 @@ ASKED: Final = BEHIND[:-1]
 COMPLETE, CUT, LEFT = b"complete", b"cut", b"left"
 """How an answer ended, in the log: whole; broken off because it could not be finished; its client has gone."""
 
+NOTHING_MORE: Final = b"content-length: 0\r\n\r\n"
+
 CLIENT_LEFT: Final = 499
 """What the log says of a request whose client did not wait for its answer, as nginx does."""
 
@@ -273,15 +275,18 @@ class GatewayConnection(HandlerConnection):
             self._answer_now(answered(decision))
 
     def _forward(self, decision: Forward) -> None:
-        upstream = self.gateway.groups.get(decision.upstream)
+        gateway = self.gateway
+        upstream = gateway.groups.get(decision.passage.upstream)
         if upstream is None:
-            log.error("the route %s names the upstream %s, which has no targets", decision.route, decision.upstream)
+            log.error(
+                "the route %s names the upstream %s, which has no targets", decision.route, decision.passage.upstream
+            )
             self.fail(503, "the service is not available")
             return
         if upstream.canary is not None:
             upstream = upstream.canary.choose(upstream, decision, self.head)
         forward: Callable[..., Forwarding] = Forwarding
-        caching = self.gateway.caching
+        caching = gateway.caching
         if caching is not None and decision.route in caching.routes:
             asking = caching.take_up(self, decision, upstream)
             if asking is None:
@@ -295,8 +300,13 @@ class GatewayConnection(HandlerConnection):
         else:
             self.fail(503, "the service is failing and is given a rest", retry_after=breaker.retry_after)
             return
-        forwarding.start()
+        sent = forwarding.start()
         self.forwarding = forwarding
+        if not sent:
+            self._send_what_came(forwarding)
+
+    def _send_what_came(self, forwarding: Forwarding) -> None:
+        """Of a body that came with its head, or while the decision was waited for."""
         if self._kept:
             for piece in self._kept:
                 forwarding.body(piece)
@@ -345,7 +355,10 @@ class GatewayConnection(HandlerConnection):
         if isinstance(said, NotAllowed):
             self._answer_now(said.response)
         else:
-            self.answer_kept(200, b"HTTP/1.1 200 OK\r\ndate: %b\r\n%b" % (self.front.date, said.lines), b"")
+            self.status = 200
+            end = NOTHING_MORE if self.start_answer() else NOTHING_MORE[:-2] + b"connection: close\r\n\r\n"
+            self.transport.write(b"HTTP/1.1 200 OK\r\ndate: %b\r\n%b%b" % (self.front.date, said.lines, end))
+            self.finish_answer()
 
     def _answer_now(self, response: Response) -> None:
         self.status = response.status

@@ -20,6 +20,8 @@ from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.message import Response
 from coffee_core.wire.target import normalise
@@ -76,18 +78,27 @@ class _Named(NamedTuple):
 class _Before:
     """What is known of questions with the same headers: kept with those, see `KnownHeaders`."""
 
-    __slots__ = ("lines", "method", "named", "names", "start", "target")
+    __slots__ = ("head", "lines", "method", "named", "names", "start", "target")
 
     def __init__(self, asking: RequestHead) -> None:
         self.method = asking.method
         self.target = asking.target
         self.named = _named(asking)
+        self.head: RequestHead | None = None
+        """What is asked about, as the last one of them asked."""
         self.start = b""
         """Of the forward head that was the answer to the last one, all before its trace."""
         self.lines = b""
         """Those of it that are set, each with its end."""
         self.names: list[bytes] = []
         """Theirs."""
+
+    def asked_about(self, named: _Named, asking: RequestHead) -> RequestHead:
+        """The request, from whom this one says."""
+        self.head = head = RequestHead(
+            named.method, named.target, asking.headers, asking.peer, asking.scheme, asking.known
+        )
+        return head
 
     def read(self, start: bytes) -> None:
         """Taking a head apart costs more than all else."""
@@ -98,7 +109,7 @@ class _Before:
         self.names = [line[: line.find(b":")] for line in kept]
 
 
-class Allowed(NamedTuple):
+class Allowed(Struct, frozen=True):
     """Let it through."""
 
     lines: bytes
@@ -106,7 +117,7 @@ class Allowed(NamedTuple):
     request_id: bytes
 
 
-class NotAllowed(NamedTuple):
+class NotAllowed(Struct, frozen=True):
     """A refusal, or the answer to a preflight."""
 
     response: Response
@@ -142,9 +153,10 @@ class ForwardAuth:
         named = before.named
         if named is None:
             return _refusal(Refused(400, "Bad Request", UNNAMED, [], new_request_id(), ""), b"", rewrites=True)
-        decision = self._verdict.decide(
-            RequestHead(named.method, named.target, asking.headers, asking.peer, asking.scheme, asking.known)
-        )
+        head = before.head
+        if head is None or head.peer != asking.peer:
+            head = before.asked_about(named, asking)
+        decision = self._verdict.decide(head)
         if isinstance(decision, (Forward, Refused, Answered, Local)):
             return self._said(decision, named, before)
         return self._said_later(decision, named, before)
@@ -170,16 +182,18 @@ class ForwardAuth:
     def _lines(self, forward: Forward, named: _Named, before: _Before) -> bytes:
         """The forward head's own lines are passed on as they are; its end are the trace and the request's id."""
         head = forward.head
-        end = head.rfind(TRACE) + 2
-        if before.start != head[:end]:
+        end = len(before.start)
+        if not (end and head.startswith(before.start) and head.startswith(TRACE, end - 2)):
+            end = head.rfind(TRACE) + 2
             before.read(head[:end])
-        trace = head[end : head.rfind(REQUEST_ID)]
+        trace = head[end : head.rfind(REQUEST_ID, end)]
         absent = b""
         if named.removes or not named.bare:
             there = [*before.names, b"traceparent", *([b"tracestate"] if b"\r\ntracestate: " in trace else [])]
             absent = _absent(tuple(there), removes=named.removes)
+        upstream = forward.passage.upstream.encode()
         return b"%b%b%b%bx-bb-upstream: %b\r\nx-bb-target: %b\r\n%b" % (
-            before.lines, trace, absent, forward.answer_head, forward.upstream.encode(), forward.target, self._kept,
+            before.lines, trace, absent, forward.answer_head, upstream, forward.target, self._kept,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from coffee_core.wire.answer import status_line
 from coffee_core.wire.errors import WireError
-from coffee_core.wire.head import ResponseHead
+from coffee_core.wire.head import RequestHead, ResponseHead
 from coffee_core.wire.phases import BODY
 from gateway.data_plane.answer_head import end_to_end, stated_length
 from gateway.data_plane.trailers import wanted
@@ -57,33 +57,32 @@ class Forwarding(Struct, eq=False):
     _chunked_answer: bool = False
     _trailers: bool = False
 
-    def start(self) -> None:
-        """Send the head, and with it the request if that is all of it."""
+    def start(self) -> bool:
+        """Send the head, and with it the request if that is all of it. Whether all has been sent."""
         head, decision, upstream = self.client.head, self.decision, self._upstream
         method = head.method
-        if method == b"HEAD":
-            self.head_request = True
+        framing = b""
         if head.length or head.chunked:
             self.request_complete = False
             framing = b"transfer-encoding: chunked\r\n" if head.chunked else b"content-length: %d\r\n" % head.length
             if head.expects_continue:
                 framing += b"expect: 100-continue\r\n"
-        elif head.upgrade:
-            framing = self._upgrade(head.upgrade.lower())
-        else:
-            framing = b"content-length: 0\r\n" if method in _SAYS_ZERO else b""
-        if head.connection and not self.upgrading and wanted(head):
-            self._trailers = True
-            framing += b"te: trailers\r\nconnection: te\r\n"
+        elif method != b"GET" and method in _SAYS_ZERO:
+            framing = b"content-length: 0\r\n"
+        if method == b"HEAD":
+            self.head_request = True
+        if head.connection:
+            framing = self._with_options(head, framing)
         # joined, not formatted: its size is known before it is made
         data = b"".join((method, b" ", decision.target, upstream.version_and_host, decision.head, framing, CRLF))
         connection = self.connection = upstream.take()
         if connection is not None and self.request_complete:
             self._begin(connection, data)
-            return
+            return True
         self._out.append(data)
         if connection is None:
             self._connect(fresh=False)
+        return False
 
     # from the client
 
@@ -116,9 +115,10 @@ class Forwarding(Struct, eq=False):
         """The first bytes leave, or the first once more."""
         self.sent_at = clock()
         if self.request_complete:
-            if self.client.head.method in _IDEMPOTENT and len(data) <= self._upstream.settings.replay:
+            upstream = self._upstream
+            if self.client.head.method in _IDEMPOTENT and len(data) <= upstream.replay:
                 self._replay = data
-            mirror = self._upstream.mirror
+            mirror = upstream.mirror
             if mirror is not None and not self._replays and not self.upgrading:  # a repeat is not copied again
                 mirror.offer(self.client.head, data)
         connection.ask(self, data)
@@ -154,7 +154,7 @@ class Forwarding(Struct, eq=False):
         settings = connection.pool.settings
         quiet = now - connection.since
         if connection.phase == WAITING:
-            if quiet > (self.decision.timeout or settings.head_timeout):
+            if quiet > (self.decision.passage.timeout or settings.head_timeout):
                 connection.pool.failed()
                 connection.leave()
                 self._fail(504, "the service did not answer in time")
@@ -329,6 +329,15 @@ class Forwarding(Struct, eq=False):
 
     def _may_reconnect(self) -> bool:
         return self._upstream.breaker.closed and self._upstream.retries.take()
+
+    def _with_options(self, head: RequestHead, framing: bytes) -> bytes:
+        """The lines of framing, and those of the options that go on to the next hop."""
+        if head.upgrade and not head.length and not head.chunked:
+            framing = self._upgrade(head.upgrade.lower())
+        if not self.upgrading and wanted(head):
+            self._trailers = True
+            framing += b"te: trailers\r\nconnection: te\r\n"
+        return framing
 
     def _upgrade(self, protocol: bytes) -> bytes:
         if protocol.decode("latin-1") not in self._upstream.upgrades:

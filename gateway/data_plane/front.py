@@ -140,11 +140,13 @@ class GatewayFront(HandlerFront):
 
     def observe(self, client: GatewayConnection, status: int, ending: bytes) -> None:
         """A request has ended: one line in the log, one count in the metrics."""
-        seconds = self.log.request(client, status, ending)
         decision = client.decision
         if isinstance(decision, Forward):
-            self.metrics.observe(decision.route, decision.plan, status, seconds, client.sent)
+            seconds = self.log.forwarded(client, decision, status, ending)
+            passage = decision.passage
+            self.metrics.observe(passage.route, passage.plan, status, seconds, client.sent)
         else:
+            seconds = self.log.own(client, status, ending)
             self.metrics.observe("undecided" if decision is None else decision.route, b"", status, seconds, client.sent)
         if self.spans is not None:
             self.spans.record(client, status, seconds)

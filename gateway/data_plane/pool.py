@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from coffee_core.resilience.breaker import Clock
@@ -34,6 +35,10 @@ class Pool:
         """For what is written to its connections."""
         self.lines = AnswerLines(settings.header_lines, DROPPED)
         self.heads: HeadMemory[ResponseHead] | None = HeadMemory(settings.known_heads) if settings.known_heads else None
+        self.known_head: Callable[[bytes], ResponseHead | None] = (
+            _unknown if self.heads is None else self.heads.known.get
+        )
+        """What is known of an answer's head."""
         self.idle: list[UpstreamConnection] = []
         """The one used last is taken first: it is the least likely to have been closed."""
         self.open = 0
@@ -48,7 +53,8 @@ class Pool:
         """Requests that got no turn: the queue was full, it took too long, or it took too long in overload."""
         self._calm = 0.0
         """When the queue was empty the last time."""
-        self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+        self.waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+        """Their turns: each gets a connection, or the slot of one."""
 
     @property
     def busy(self) -> int:
@@ -81,11 +87,11 @@ class Pool:
         if self.waiting >= settings.waiting:
             self.shed["full"] += 1
             raise WireError(503, "the service has more requests than it can take")
-        if not self._waiters:
+        if not self.waiters:
             self._calm = loop.time()
         overload = self._overload()
         turn: asyncio.Future[UpstreamConnection | None] = loop.create_future()
-        self._waiters.append(turn)
+        self.waiters.append(turn)
         self.waiting += 1
         try:
             async with asyncio.timeout(settings.shed_wait if overload else settings.wait_timeout):
@@ -102,7 +108,7 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """It is free for the next request."""
-        while self._waiters:
+        while self.waiters:
             turn = self._next_turn()
             if not turn.done():
                 turn.set_result(connection)
@@ -178,13 +184,13 @@ class Pool:
 
     def _overload(self) -> bool:
         """The queue has not been empty for a while: who came first would be answered when nobody waits any more."""
-        return bool(self._waiters) and asyncio.get_running_loop().time() - self._calm > self.settings.shed_after
+        return bool(self.waiters) and asyncio.get_running_loop().time() - self._calm > self.settings.shed_after
 
     def _next_turn(self) -> asyncio.Future[UpstreamConnection | None]:
-        return self._waiters.pop() if self._overload() else self._waiters.popleft()
+        return self.waiters.pop() if self._overload() else self.waiters.popleft()
 
     def _free_slot(self) -> None:
-        while self._waiters:
+        while self.waiters:
             turn = self._next_turn()
             if not turn.done():
                 turn.set_result(None)  # the slot is his
@@ -194,11 +200,15 @@ class Pool:
     def _forgo(self, turn: asyncio.Future[UpstreamConnection | None]) -> None:
         """Who waited has left: what he was given in the meantime goes to the next."""
         if not turn.done() or turn.cancelled():
-            if turn in self._waiters:
-                self._waiters.remove(turn)
+            if turn in self.waiters:
+                self.waiters.remove(turn)
             return
         connection = turn.result()
         if connection is None:
             self._free_slot()
         else:
             self.give_back(connection)
+
+
+def _unknown(_: bytes) -> None:
+    """Where no heads are kept."""

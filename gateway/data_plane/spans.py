@@ -55,9 +55,9 @@ class Spans:
             },
         )
         if isinstance(decision, Forward):
-            span.set_attribute("coffee.upstream", decision.upstream)
-            span.set_attribute("coffee.partner", decision.partner.decode())
-            span.set_attribute("coffee.plan", decision.plan.decode())
+            span.set_attribute("coffee.upstream", decision.passage.upstream)
+            span.set_attribute("coffee.partner", decision.passage.partner.decode())
+            span.set_attribute("coffee.plan", decision.passage.plan.decode())
         if status >= 500:
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR))
         span.end(ended)

@@ -210,28 +210,27 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _read_head(self, asker: Asker, data: bytes) -> None:
         pool = self.pool
-        heads, max_head = pool.heads, pool.max_head
         if self._partial:
             data = self._partial + data
             self._partial = b""
         while True:
             end = data.find(b"\r\n\r\n", self._parsed) + 4
-            if end < 4 or end > max_head:
-                if len(data) > max_head:
+            if end < 4 or end > pool.max_head:
+                if len(data) > pool.max_head:
                     raise WireError(502, "the service's answer has too long a head")
                 self._partial = data
                 self._parsed = max(len(data) - 3, 0)
                 return
             self._parsed = 0
             block = data[:end]
-            head = None if heads is None or asker.head_request else heads.known.get(block)
+            head = None if asker.head_request else pool.known_head(block)
             if head is None:
                 head = read_response_head(
                     block,
                     pool.lines,
                     max_headers=pool.settings.max_headers,
                     head_request=asker.head_request,
-                    memory=heads,
+                    memory=pool.heads,
                 )
             data = data[end:]
             if head.status >= 200:
@@ -290,7 +289,11 @@ class UpstreamConnection(asyncio.Protocol):
             self.reused = True
             if not self.reading:
                 self.resume()
-            self.pool.give_back(self)
+            pool = self.pool
+            if pool.waiters:
+                pool.give_back(self)
+            else:
+                pool.idle.append(self)
         else:
             self.drop()
         asker.upstream_done()

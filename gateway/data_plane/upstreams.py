@@ -42,6 +42,7 @@ class Upstream:
         self.refused = 0
         """Requests that a bound on those under way did not let pass."""
         self.upgrades = settings.upgrades
+        self.replay = settings.replay
         self.failure_statuses = settings.failure_statuses
         self._only = pools[0] if len(pools) == 1 else None
         self._wheel = _wheel(self.pools)

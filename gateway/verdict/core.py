@@ -21,7 +21,7 @@ from functools import partial
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.domain.errors import UnavailableError
 from coffee_core.wire.errors import WireError
-from coffee_core.wire.target import check_query
+from coffee_core.wire.target import check_query, is_query
 from gateway.verdict.admission import Admission
 from gateway.verdict.asked import Asked
 from gateway.verdict.cache_status import HEADER as CACHE_STATUS
@@ -36,7 +36,8 @@ from gateway.verdict.meter import ASK, Meter
 from gateway.verdict.parts import Parts
 from gateway.verdict.plan import FREE, Grant
 from gateway.verdict.refusals import CHALLENGE, INVALID, Refusals, retry_after
-from gateway.verdict.routes import OPERATOR, OPTIONAL, PUBLIC, UNROUTED, Known, Route
+from gateway.verdict.repeats import Repeats
+from gateway.verdict.routes import OPERATOR, OPTIONAL, PUBLIC, Route
 from gateway.verdict.session import Session
 from gateway.verdict.token import BadToken, Claims
 
@@ -45,8 +46,6 @@ log = logging.getLogger(__name__)
 LOGIN = "this needs a session: send `Authorization: Bearer <token>` or the session cookie"
 EXPIRED = "the token is not valid, or its session has ended: log in again"
 NOTHING_HERE = "nothing is here: services are below /{name}-service/, and /docs describes them"
-UNKNOWN = Known(UNROUTED, b"")
-"""Of a path that has not been looked for yet."""
 
 
 class VerdictCore:
@@ -58,7 +57,7 @@ class VerdictCore:
         self._refusals = Refusals(parts.cors)
         self._proxied = parts.proxies.any
         self._routes = parts.routes
-        self._known_paths = parts.routes.known.get
+        self._known = parts.routes.known.get
         self._addresses = parts.limits.addresses
         self._rules = parts.rules if parts.rules.any else None
         self._partners = parts.limits.partners
@@ -67,9 +66,10 @@ class VerdictCore:
         self._sessions = parts.sessions
         self._plans = parts.plans
         self._forwarder = Forwarder(parts)
+        self._repeats = Repeats(parts)
         self._now = time.monotonic
 
-    def decide(  # noqa: C901, PLR0912 - in pieces it would be slower: this runs for every request
+    def decide(  # noqa: C901, PLR0912, PLR0915 - in pieces it would be slower: this runs for every request
         self, head: RequestHead
     ) -> Decision | Awaitable[Decision]:
         """The decision, at once when the caches know enough. Nothing that a caller sends makes it raise."""
@@ -77,16 +77,23 @@ class VerdictCore:
         if not isinstance(read, ReadHead):
             read = self._reader.read(head)
         peer = head.peer
-        sent, _, query = head.target.partition(b"?")
-        found = self._known_paths((head.method, sent)) or UNKNOWN
-        target = found.path + b"?" + query if query else found.path
-        x = Exchange(
-            head, read, self._now(), read.request_id or new_request_id(), peer, peer, found.route, target
-        )  # fmt: skip
-        if query or found is UNKNOWN:
-            refused = self._route(x, sent, query)
+        path, _, query = head.target.partition(b"?")
+        known = self._known((head.method, path))
+        if known is not None and (not query or is_query(query)):
+            x, route, target = None, known.route, known.path + b"?" + query if query else known.path
+        else:
+            x = Exchange(head, read, self._now(), read.request_id or new_request_id(), peer, peer)
+            refused = self._route(x, path, query)
             if refused is not None:
                 return refused
+            route, target = x.route, x.target
+        passed = read.passed
+        if passed is not None and passed.route is route:
+            forward = self._repeats.again(passed, read, peer, target)
+            if forward is not None:
+                return forward
+        if x is None:
+            x = Exchange(head, read, self._now(), read.request_id or new_request_id(), peer, peer, route, target)
         if read.noted:
             refused = self._origin(x)
             if refused is not None:
@@ -97,11 +104,13 @@ class VerdictCore:
             objection = self._rules.objection(x.address, x.route.name, head.headers)
             if objection is not None:
                 return self._refuse(x, 403, objection)
-        route, now = x.route, x.now
+        now = x.now
         if route.limited:
-            left = self._addresses.take(x.subscriber, now)
-            if left < 0:
-                return self._ask_address(x) if left == ASK else self._too_many(x, self._addresses, -left)
+            addresses = self._addresses
+            if addresses.at_hand(x.subscriber, now) < 0:
+                left = addresses.take(x.subscriber, now)
+                if left < 0:
+                    return self._ask_address(x) if left == ASK else self._too_many(x, addresses, -left)
         access = route.access
         if access is PUBLIC:
             return self._anonymously(x)
@@ -134,20 +143,19 @@ class VerdictCore:
     # read, route, origin, address
 
     def _route(self, x: Exchange, sent: bytes, query: bytes) -> Decision | None:
-        """What is not known of path and query."""
+        """Of a path that is not known, or with a query that is none."""
+        method = x.head.method
         try:
             if query:
                 check_query(query)
-            if x.route is not UNROUTED:
-                return None
-            route, path = self._routes.route(x.head.method, sent)
+            route, path = self._routes.route(method, sent)
         except WireError as error:
             return self._refuse(x, 400, error.detail)
         x.target = path + b"?" + query if query else path
         if isinstance(route, Route):
             x.route = route
             return None
-        if route.allowed and x.head.method != b"OPTIONS":
+        if route.allowed and method != b"OPTIONS":
             allow = (b"allow", b", ".join(sorted(route.allowed)))
             return self._refuse(x, 405, "this is not a method of this resource", allow)
         return None if self._is_preflight(x) else self._refuse(x, 404, NOTHING_HERE)
@@ -237,7 +245,7 @@ class VerdictCore:
             return self._anonymously(x)
         return self._refuse(x, 503, error.detail, retry_after(error.retry_after))
 
-    def _settle(  # noqa: PLR0912 - as `decide`
+    def _settle(  # noqa: C901, PLR0912 - as `decide`
         self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant]
     ) -> Decision | Awaitable[Decision]:
         """All is known: session and plan are applied to the route."""
@@ -262,17 +270,22 @@ class VerdictCore:
             if route.access is OPERATOR:
                 return self._forwarder.here(x, record, session, plan, grant)
             return Local(x.request_id, route.name, plan=grant.plan.name.encode())
+        meter: Meter | None = None
         if route.limited:
             if route.limits:
                 return self._admit(x, record, session, plan, grant)
             meter = self._partners[grant.plan]
-            left = meter.take(record.claims.partner_id, x.now)
+            left = meter.at_hand(record.claims.partner_id, x.now)
             if left < 0:
+                left = meter.take(record.claims.partner_id, x.now)
                 if left == ASK:
                     return self._admit(x, record, session, plan, grant)
-                return self._too_many(x, meter, -left)
+                if left < 0:
+                    return self._too_many(x, meter, -left)
             x.answer += meter.lines(left)
-        return self._forwarder.known(x, record, session, plan, grant)
+        forward = self._forwarder.known(x, record, session, plan, grant)
+        self._repeats.note(x, record, meter, forward.passage)
+        return forward
 
     def _admit(
         self,

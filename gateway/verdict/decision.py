@@ -53,11 +53,26 @@ class Answered(NamedTuple):
     route: str
 
 
-class Forward(Struct, frozen=True, gc=False):
-    """Send it on."""
+class Passage(Struct, eq=False):
+    """Where a caller's requests by one route go, and on whose behalf: the same for many of them."""
 
     upstream: str
     """Name of the upstream group."""
+    route: str
+    """Name of the matched route, for logs and metrics."""
+    partner: bytes
+    plan: bytes
+    uid: bytes
+    timeout: float = 0.0
+    """Seconds from the end of the request to the head of its answer; 0: as the upstream's settings say."""
+    logged: tuple[bytes, bytes] | None = None
+    """What the access log makes of the fields above, once."""
+
+
+class Forward(Struct, frozen=True, gc=False):
+    """Send it on."""
+
+    passage: Passage
     target: bytes
     """Normalised path and query as the upstream must see them; the decision was made on exactly this path."""
     head: bytes
@@ -67,16 +82,14 @@ class Forward(Struct, frozen=True, gc=False):
     answer_head: bytes
     """Header lines to add to the upstream's answer (request id, rate limit, CORS), each ending in CRLF."""
     request_id: bytes
-    route: str
-    """Name of the matched route, for logs and metrics."""
-    partner: bytes
-    plan: bytes
-    uid: bytes
-    timeout: float = 0.0
-    """Seconds from the end of the request to the head of its answer; 0: as the upstream's settings say."""
+
+    @property
+    def route(self) -> str:
+        """Of the passage, by the name that every decision has for it."""
+        return self.passage.route
 
 
-class Local(NamedTuple):
+class Local(Struct, frozen=True):
     """One of the gateway's own routes (health, metrics, docs ...): the edge application answers."""
 
     request_id: bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from coffee_core.cache.entry import CachedEntry
-from gateway.verdict.decision import RequestHead
+from gateway.verdict.decision import Passage, RequestHead
 from gateway.verdict.headers import ReadHead
 from gateway.verdict.plan import PREFIX as PLAN
 from gateway.verdict.plan import Grant
@@ -42,8 +42,8 @@ class Built(Struct, frozen=True):
     """The identity lines for one upstream, ready to send."""
 
     lines: bytes
-    who: tuple[bytes, bytes, bytes]
-    """Partner, plan and user, for logs and metrics."""
+    passage: Passage
+    """By the route for which they were built."""
     session: CachedEntry[Session]
     plan: CachedEntry[Grant]
     until: float

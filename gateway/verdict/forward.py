@@ -7,12 +7,13 @@ from typing import Final
 
 from coffee_core.cache.entry import CachedEntry
 from coffee_core.domain.plan import Plan
-from gateway.verdict.decision import Forward, Local
+from gateway.verdict.decision import Forward, Local, Passage
 from gateway.verdict.exchange import Built, Exchange, TokenRecord
 from gateway.verdict.forwarding import LINES, Sent, lines_trusted, trace_trusted
 from gateway.verdict.identity_statement import PLANS
 from gateway.verdict.parts import Parts
 from gateway.verdict.plan import Grant
+from gateway.verdict.routes import Route
 from gateway.verdict.session import Session
 
 NEW_TRACE: Final = b"traceparent: 00-"
@@ -32,6 +33,8 @@ class Forwarder:
         self._cookie = parts.cookie
         self._credentials_for = parts.credentials_for
         self._now = time.monotonic
+        self._nobody: dict[str, Passage] = {}
+        """Of anonymous callers, by route."""
 
     def known(
         self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant], grant: Grant
@@ -40,53 +43,53 @@ class Forwarder:
         upstream = x.route.upstream
         built = record.built.get(upstream)
         if built is None or built.session is not session or built.plan is not plan or x.now >= built.until:
-            built = self._build(record, session, plan, grant, upstream)
-        return self._forward(x, built.lines, built.who)
+            built = self._build(x, record, session, plan, grant)
+        passage = built.passage
+        if passage.route != x.route.name:
+            passage = _passage(x.route, passage.partner, passage.plan, passage.uid)
+        return self._forward(x, built.lines, passage)
 
     def here(
         self, x: Exchange, record: TokenRecord, session: CachedEntry[Session], plan: CachedEntry[Grant], grant: Grant
     ) -> Local:
         """For an operator at one of the gateway's own routes."""
-        built = self._build(record, session, plan, grant, "identity")
+        built = self._build(x, record, session, plan, grant)
         return Local(x.request_id, x.route.name, built.lines)
 
     def _build(
         self,
+        x: Exchange,
         record: TokenRecord,
         session: CachedEntry[Session],
         plan: CachedEntry[Grant],
         grant: Grant,
-        upstream: str,
     ) -> Built:
+        """The gateway's own routes have no upstream: there the caller is named as to `identity`."""
+        upstream = x.route.upstream or "identity"
         signer, claims = self._signer, record.claims
         end = NO_END if session.value is None else session.value.expires
         if grant.until is not None and grant.until < end:
             end = grant.until
         seconds = min(signer.reuse, max(0.0, end - time.time()))
         said = signer.lines(upstream, claims, grant.plan, until=end)
-        who = (claims.partner_id.encode(), PLANS[grant.plan], claims.uid.encode())
-        built = record.built[upstream] = Built(said, who, session, plan, self._now() + seconds)
+        passage = _passage(x.route, claims.partner_id.encode(), PLANS[grant.plan], claims.uid.encode())
+        built = record.built[upstream] = Built(said, passage, session, plan, self._now() + seconds)
         return built
 
     def anonymous(self, x: Exchange) -> Forward:
         """Without an identity: there is no identity header at all."""
-        return self._forward(x, b"", NOBODY)
+        route = x.route
+        passage = self._nobody.get(route.name)
+        if passage is None:
+            passage = self._nobody[route.name] = _passage(route, b"", Plan.FREE.name.encode(), b"")
+        return self._forward(x, b"", passage)
 
-    def _forward(self, x: Exchange, said: bytes, who: tuple[bytes, bytes, bytes]) -> Forward:
-        read, route, request_id = x.read, x.route, x.request_id
+    def _forward(self, x: Exchange, said: bytes, passage: Passage) -> Forward:
+        read = x.read
         # most likely these headers were here before, from the same address and of the same caller
         if read.said is not said or read.peer != x.head.peer or not read.start:
             self._begin(x, said)
-        named = b"x-bb-requestid: %b\r\n" % request_id
-        if read.traced:
-            lines = read.start + named
-        else:
-            digits = request_id.replace(b"-", b"")
-            lines = b"".join((read.start, digits, b"-", digits[16:], NO_FLAGS, named))
-        partner, plan, uid = who
-        return Forward(
-            route.upstream, x.target, lines, named + x.answer, request_id, route.name, partner, plan, uid, route.timeout
-        )
+        return forward(passage, x.target, read.start, read.traced, x.request_id, x.answer)
 
     def _begin(self, x: Exchange, said: bytes) -> None:
         """All but the trace and the request's id: the lines that pass, those of the identity, and those of forwarding.
@@ -128,5 +131,18 @@ class Forwarder:
         return b"cookie: %b\r\n" % others if others else b""
 
 
-NOBODY = (b"", Plan.FREE.name.encode(), b"")
-"""Partner, plan and user of an anonymous caller, for logs and metrics."""
+def forward(  # noqa: PLR0917 - by place: this runs for every request
+    passage: Passage, target: bytes, start: bytes, traced: bool, request_id: bytes, answer: bytes
+) -> Forward:
+    """One request, whose forward head begins with `start`; with `traced` the trace is in there."""
+    named = b"x-bb-requestid: %b\r\n" % request_id
+    if traced:
+        lines = start + named
+    else:
+        digits = request_id.replace(b"-", b"")
+        lines = b"".join((start, digits, b"-", digits[16:], NO_FLAGS, named))
+    return Forward(passage, target, lines, named + answer, request_id)
+
+
+def _passage(route: Route, partner: bytes, plan: bytes, uid: bytes) -> Passage:
+    return Passage(route.upstream, route.name, partner, plan, uid, route.timeout)

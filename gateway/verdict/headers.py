@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uuid_utils
 from msgspec import Struct
@@ -21,6 +21,10 @@ from gateway.verdict.names import (
     REQUEST_ID,
     Names,
 )
+
+if TYPE_CHECKING:
+    from gateway.verdict.repeats import Passed
+    from gateway.verdict.routes import Route
 
 _UUID7 = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 _FORMS: Final = {
@@ -69,6 +73,10 @@ class ReadHead(Struct, eq=False):
     lines: bytes = b""
     lines_peer: str = ""
     """Of a frame: the lines that say where a request came from, and the peer they name."""
+    route: Route | None = None
+    """That the last request with these headers was let pass by."""
+    passed: Passed | None = None
+    """What let two of them pass one after the other, see `Repeats`."""
 
 
 class HeaderReader:

@@ -141,17 +141,23 @@ class Meter:
         """One token: what is left, or a negative number, the seconds until it is worth asking again (nothing is taken
         then), or `ASK`.
         """
+        left = self.at_hand(caller, now)
+        if left >= 0:
+            return left
+        return self._dry(self._leases.get(caller) or self._open(caller, now), now)
+
+    def at_hand(self, caller: str, now: float) -> float:
+        """One of the tokens that this process holds for the caller: what is left, or -1 if it holds none. That is no
+        refusal."""
         lease = self._leases.get(caller)
-        if lease is None:
-            lease = self._open(caller, now)
-        elif lease.tokens:
-            lease.tokens = tokens = lease.tokens - 1
-            lease.used += 1
-            lease.at = now
-            if tokens <= lease.low and not lease.asked and self._settling is not None:
-                self._settling.ask(lease)
-            return lease.level + tokens
-        return self._dry(lease, now)
+        if lease is None or not lease.tokens:
+            return -1.0
+        lease.tokens = tokens = lease.tokens - 1
+        lease.used += 1
+        lease.at = now
+        if tokens <= lease.low and not lease.asked and self._settling is not None:
+            self._settling.ask(lease)
+        return lease.level + tokens
 
     def lease(self, caller: str, now: float) -> Lease:
         """The caller's."""

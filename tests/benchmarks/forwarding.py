@@ -24,7 +24,7 @@ from gateway.data_plane.metrics import Metrics
 from gateway.data_plane.settings import AccessLogSettings, DataPlaneSettings
 from gateway.data_plane.targets import Target
 from gateway.data_plane.upstream_side import UpstreamConnection
-from gateway.verdict.decision import Forward, RequestHead
+from gateway.verdict.decision import Forward, Passage, RequestHead
 from tests.support.memory_transport import MemoryTransport
 
 REQUESTS = 200
@@ -34,15 +34,11 @@ REQUEST = (
 )
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"data":[]}'
 DECISION = Forward(
-    "up",
+    Passage("up", "service", b"3", b"PAID", b"7"),
     b"/cup-service/api/cup/12345?fields=id",
     b"user-agent: bench\r\naccept: application/json\r\nx-bb-uid: 7\r\nx-bb-partner-id: 3\r\n",
     b"x-bb-requestid: 01900000-0000-7000-8000-000000000000\r\n",
     b"01900000-0000-7000-8000-000000000000",
-    "service",
-    b"3",
-    b"PAID",
-    b"7",
 )
 
 

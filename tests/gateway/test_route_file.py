@@ -36,10 +36,10 @@ async def test_a_route_may_need_a_plan_and_an_alias_may_name_it(tmp_path: Path) 
         async with rig.running(config) as built:
             for target in (b"/report-service/api/1", b"/reports/1"):
                 forward = await forwarded(built, request(target, User(identity, "SAAS").bearer()))
-                assert (forward.upstream, forward.target) == ("saas-data", b"/report-service/api/1")
+                assert (forward.passage.upstream, forward.target) == ("saas-data", b"/report-service/api/1")
                 refusal = await refused(built, request(target, User(identity, "FREE").bearer()), 402)
                 assert "SAAS" in refusal.detail
-            assert (await forwarded(built, request(b"/open-service/x"))).partner == b""
+            assert (await forwarded(built, request(b"/open-service/x"))).passage.partner == b""
             await refused(built, request(b"/open-service/x", method=b"POST"), 401)
             await refused(built, request(b"/auth/verify?sid=x"), 404)
 

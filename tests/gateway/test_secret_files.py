@@ -73,10 +73,11 @@ async def test_a_secret_is_rotated_without_a_restart(
         )
         async with rig.running(config) as built:
             user = User(identity)
-            old = request(TARGET, user.bearer())
+            old = rig.remembered(request(TARGET, user.bearer()))
             token = jwt.encode(user.claims(), OTHER, algorithm="HS256")
             new = request(TARGET, (b"authorization", b"Bearer " + token.encode()))
-            await forwarded(built, old)
+            for _ in range(3):
+                await forwarded(built, old)
             await refused(built, new, 401)
 
             async def becomes(head: RequestHead, kind: type[Forward | Refused]) -> None:

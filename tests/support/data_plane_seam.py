@@ -16,7 +16,7 @@ from gateway.data_plane.metrics import Metrics
 from gateway.data_plane.settings import AccessLogSettings, DataPlaneSettings
 from gateway.data_plane.targets import Target
 from gateway.data_plane.upstream_side import UpstreamConnection
-from gateway.verdict.decision import Forward, Refused, RequestHead
+from gateway.verdict.decision import Forward, Passage, Refused, RequestHead
 from tests.support.memory_transport import MemoryTransport
 
 
@@ -58,7 +58,7 @@ class NumberedVerdict:
         target = path + b"?" + query if query else path
         self.decided.append((head.method, target))
         number = b"x-decision: %d\r\n" % (len(self.decided) - 1)
-        return Forward("up", target, number, b"", b"", "all", b"", b"", b"")
+        return Forward(Passage("up", "all", b"", b"", b""), target, number, b"", b"")
 
 
 async def _edge(_: Request) -> Response:

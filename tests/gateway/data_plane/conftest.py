@@ -22,7 +22,7 @@ from gateway.data_plane.pool import Pool
 from gateway.data_plane.settings import AccessLogSettings, DataPlaneSettings
 from gateway.data_plane.targets import Target
 from gateway.data_plane.tls import ServerTls
-from gateway.verdict.decision import Decision, Forward, Local, Refused, RequestHead
+from gateway.verdict.decision import Decision, Forward, Local, Passage, Refused, RequestHead
 from gateway.verdict.forwarding import TrustedProxies
 from gateway.verdict.pending import Pending
 from tests.support.raw_http import RawClient, until
@@ -62,15 +62,14 @@ class PathVerdict:
         if head.target.startswith(b"/own"):
             return Local(REQUEST_ID, "own")
         lines = b"".join(b"%b: %b\r\n" % header for header in head.headers if header[0] in _PASSED)
+        upstream = "up" if not head.target.startswith(b"/missing") else "missing"
+        timeout = 0.05 if head.target.startswith(b"/hasty") else 0.0
         return Forward(
-            "up" if not head.target.startswith(b"/missing") else "missing",
+            Passage(upstream, "everything", *_who(head), timeout),
             head.target,
             lines + b"x-bb-uid: 7\r\nx-bb-requestid: %b\r\n" % REQUEST_ID,
             b"x-bb-requestid: %b\r\n" % REQUEST_ID,
             REQUEST_ID,
-            "everything",
-            *_who(head),
-            0.05 if head.target.startswith(b"/hasty") else 0.0,
         )
 
 

@@ -12,7 +12,7 @@ from coffee_core.wire.listen import bind
 from gateway.data_plane.settings import DataPlaneSettings
 from gateway.data_plane.targets import Target
 from gateway.data_plane.upstreams import Upstreams
-from gateway.verdict.decision import Forward
+from gateway.verdict.decision import Forward, Passage
 from tests.gateway.data_plane.conftest import Plane, Start
 from tests.support.raw_http import until
 from tests.support.raw_upstream import RawUpstream, Visit, polite
@@ -61,7 +61,7 @@ def test_a_share_is_of_users_and_stays_with_them() -> None:
     assert canary is not None
 
     def led(uid: int, request: int) -> bool:
-        decision = Forward("up", b"/", b"", b"", b"%d" % request, "r", b"1", b"FREE", b"%d" % uid)
+        decision = Forward(Passage("up", "r", b"1", b"FREE", b"%d" % uid), b"/", b"", b"", b"%d" % request)
         return canary.choose(groups["up"], decision, HEAD) is groups["up-canary"]
 
     first = [led(uid, 1) for uid in range(1, 5001)]

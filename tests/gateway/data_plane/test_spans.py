@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from coffee_core.observability.settings import ObservabilitySettings
 from gateway.data_plane.spans import Spans, make_spans
-from gateway.verdict.decision import Forward
+from gateway.verdict.decision import Forward, Passage
 from tests.gateway.data_plane.conftest import REQUEST_ID, Start
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -29,7 +29,7 @@ def test_a_span_is_a_child_of_what_the_upstream_was_told_and_has_no_query() -> N
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     spans = Spans(provider)
     head = f"x-a: 1\r\ntraceparent: 00-{TRACE}-{PARENT}-00\r\ntracestate: a=traceparent: b\r\n".encode()
-    decision = Forward("saas", b"/a", head, b"", REQUEST_ID, "service", b"3", b"PAID", b"7")
+    decision = Forward(Passage("saas", "service", b"3", b"PAID", b"7"), b"/a", head, b"", REQUEST_ID)
     spans.record(Client(b"/a?token=secret", decision), 503, 0.25)  # type: ignore[arg-type]
     (span,) = exporter.get_finished_spans()
     assert (span.name, span.kind, span.status.status_code) == ("GET service", SpanKind.SERVER, StatusCode.ERROR)

@@ -14,8 +14,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
+from msgspec.structs import replace
 
 from coffee_core.testing.cache import until
+from coffee_core.wire.request_memory import KnownHeaders
 from coffee_core.wire.service_statement import verify_service
 from gateway.build import BuiltVerdict
 from gateway.settings import GatewaySettings
@@ -176,6 +178,11 @@ def request(
     scheme: bytes = b"http",
 ) -> RequestHead:
     return RequestHead(method, target, [(b"host", b"api.example.com"), *headers], peer, scheme)
+
+
+def remembered(head: RequestHead) -> RequestHead:
+    """The same where its headers came before: to decide about it once more is to be asked once more."""
+    return replace(head, known=KnownHeaders(list(head.headers), b"api.example.com"))
 
 
 async def decide(built: BuiltVerdict, head: RequestHead) -> Decision:

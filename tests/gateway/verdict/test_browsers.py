@@ -108,5 +108,5 @@ async def test_a_sign_in_provider_says_who_has_logged_out_and_no_page_does(verdi
     """Back-channel logout: a server's POST, without cookie and Origin; a page's would bear an Origin."""
     target, form = b"/auth/backchannel-logout", (b"content-type", b"application/x-www-form-urlencoded")
     passed = await forwarded(verdict, request(target, form, method=b"POST"))
-    assert passed.upstream == "identity"
+    assert passed.passage.upstream == "identity"
     await refused(verdict, request(target, form, FOREIGN, method=b"POST"), 403)

@@ -18,12 +18,12 @@ async def test_a_caller_with_a_session_is_forwarded_with_his_identity(
 ) -> None:
     user = User(identity, "SAAS")
     forward = await forwarded(verdict, request(TARGET + b"?a=1", user.bearer()))
-    assert (forward.upstream, forward.target) == ("saas", TARGET + b"?a=1")
+    assert (forward.passage.upstream, forward.target) == ("saas", TARGET + b"?a=1")
     assert header(forward, b"x-bb-partner-id").decode() == user.partner
     assert header(forward, b"x-bb-account-id").decode() == str(user.session["accountId"])
     assert header(forward, b"x-bb-uid").decode() == str(user.session["uid"])
     assert header(forward, b"x-bb-plan-type") == b"SAAS"
-    assert (forward.partner.decode(), forward.plan) == (user.partner, b"SAAS")
+    assert (forward.passage.partner.decode(), forward.passage.plan) == (user.partner, b"SAAS")
     statement = jwt.decode(header(forward, b"x-bb-identity"), KEY, algorithms=["HS256"], audience="saas")
     assert statement["partnerId"] == user.partner
     assert statement["planType"] == "SAAS"
@@ -63,7 +63,7 @@ async def test_a_request_goes_where_its_path_says(
     verdict: BuiltVerdict, identity: Identity, target: bytes, upstream: str, path: bytes
 ) -> None:
     forward = await forwarded(verdict, request(target, User(identity).bearer()))
-    assert (forward.upstream, forward.target) == (upstream, path)
+    assert (forward.passage.upstream, forward.target) == (upstream, path)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_what_the_gateway_asks_identity_nobody_else_can_ask(
 async def test_public_routes_need_no_session_and_say_so(verdict: BuiltVerdict, target: bytes) -> None:
     forward = await forwarded(verdict, request(target, method=b"GET"))
     assert not [name for name, _ in lines(forward) if name.startswith(b"x-bb-") and name != b"x-bb-requestid"]
-    assert (forward.partner, forward.plan, forward.uid) == (b"", b"FREE", b"")
+    assert (forward.passage.partner, forward.passage.plan, forward.passage.uid) == (b"", b"FREE", b"")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_a_session_that_is_unknown_or_over_is_refused(verdict: BuiltVerdic
 
 async def test_a_partner_without_a_contract_is_on_free(verdict: BuiltVerdict, identity: Identity) -> None:
     forward = await forwarded(verdict, request(TARGET, User(identity, plan=None).bearer()))
-    assert forward.plan == b"FREE"
+    assert forward.passage.plan == b"FREE"
 
 
 async def test_two_credentials_are_none(verdict: BuiltVerdict, identity: Identity) -> None:
@@ -214,8 +214,8 @@ async def test_the_upstream_sees_no_credentials_but_identity_does(verdict: Built
 
 async def test_a_bad_token_does_not_keep_anyone_from_logging_in(verdict: BuiltVerdict, identity: Identity) -> None:
     forward = await forwarded(verdict, request(b"/auth/login", (b"authorization", b"Bearer x.y.z"), method=b"POST"))
-    assert forward.partner == b""
+    assert forward.passage.partner == b""
     user = User(identity)
     assert (
         await forwarded(verdict, request(b"/auth/logout", user.bearer(), method=b"POST"))
-    ).partner.decode() == user.partner
+    ).passage.partner.decode() == user.partner

@@ -160,7 +160,7 @@ async def test_a_route_may_have_limits_of_its_own_and_says_each(
         refusal = await refused(built, request(b"/report-service/2", colleague.bearer()), 429)
         assert f'"{prefix}by-partner"'.encode() in dict(refusal.headers)[b"ratelimit"]
 
-        assert (await forwarded(built, request(b"/planned-service/1", saas.bearer()))).timeout == 5
+        assert (await forwarded(built, request(b"/planned-service/1", saas.bearer()))).passage.timeout == 5
         await refused(built, request(b"/planned-service/1", User(identity, "SAAS").bearer()), 429)
         for user in (one, other, one, other):
             await forwarded(built, request(b"/planned-service/1", user.bearer()))

@@ -75,7 +75,7 @@ async def test_what_identity_wrote_into_redis_is_believed(
     user = User(None)
     await redis.set(f"session:{user.sid}", json.dumps(user.session | {"device": "phone"}), ex=60)
     await redis.set(f"plan:{user.partner}", json.dumps({"type": "SAAS", "until": None}), ex=60)
-    assert (await forwarded(verdict, request(TARGET, user.bearer()))).plan == b"SAAS"
+    assert (await forwarded(verdict, request(TARGET, user.bearer()))).passage.plan == b"SAAS"
     assert identity.times(user.sid) == 0
 
 
@@ -136,12 +136,12 @@ async def test_a_logout_during_the_look_up_is_not_forgotten(
 async def test_a_plan_that_is_bought_counts_at_once(verdict: BuiltVerdict, identity: Identity, redis: AnyRedis) -> None:
     user = User(identity, plan=None)
     head = request(TARGET, user.bearer())
-    assert (await forwarded(verdict, head)).plan == b"FREE"
+    assert (await forwarded(verdict, head)).passage.plan == b"FREE"
     key = f"plan:{user.partner}"
     await announce(redis, key, json.dumps({"type": "PAID", "until": None}).encode(), seconds=60)
     await until(lambda: verdict.plans.peek(key) is None)
     forward = await forwarded(verdict, head)
-    assert forward.plan == b"PAID"
+    assert forward.passage.plan == b"PAID"
     assert b"x-bb-plan-type: PAID\r\n" in forward.head
 
 
@@ -149,12 +149,12 @@ async def test_a_contract_ends_when_it_ends(verdict: BuiltVerdict, identity: Ide
     user = User(identity)
     identity.plans[user.partner] = {"type": "SAAS", "until": time.time() + 1.5}
     head = request(TARGET, user.bearer())
-    assert (await forwarded(verdict, head)).plan == b"SAAS"
+    assert (await forwarded(verdict, head)).passage.plan == b"SAAS"
     del identity.plans[user.partner]
     key = f"plan:{user.partner}"
     await until(lambda: verdict.plans.peek(key) is None)
     forward = await forwarded(verdict, head)
-    assert forward.plan == b"FREE"
+    assert forward.passage.plan == b"FREE"
     assert b"x-bb-plan-type: FREE\r\n" in forward.head
 
 
