@@ -2,6 +2,7 @@
 
 read      headers sorted, identity headers of the caller gone           headers.py, names.py
 route     one meaning of the path, one route for it, else 404           routes.py
+repeat    a request like the one before goes on to `forward`            repeats.py
 origin    CORS preflights are answered here                             cors.py
 address   who is not wanted, then the limit of the address              admittance.py, meter.py
 token     bearer or cookie, verified once, remembered                   token.py, cookies.py

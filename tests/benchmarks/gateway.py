@@ -111,9 +111,20 @@ def gateway_peer(environment: Mapping[str, str], workers: int = 1) -> Peer:
     return Peer("coffee" if workers == 1 else f"coffee, {workers} workers", command, env)
 
 
-def forward_auth_peer(environment: Mapping[str, str], folder: Path, program: str | None = None) -> Peer:
+def forward_auth_peers(environment: Mapping[str, str], folder: Path, program: str | None = None) -> list[Peer]:
+    """nginx before a gateway as shipped, and before one that leaves the core to nginx when both could run."""
+    batch = {**environment, "COFFEE_GATEWAY_SCHEDULING": "batch"}
+    return [
+        _forward_auth_peer("nginx that asks coffee", environment, folder / "normal", program),
+        _forward_auth_peer("nginx that asks coffee, batch", batch, folder / "batch", program),
+    ]
+
+
+def _forward_auth_peer(name: str, environment: Mapping[str, str], folder: Path, program: str | None) -> Peer:
     """`coffee gateway nginx` before a gateway, with the configuration that it writes."""
-    folder.chmod(0o711)  # nginx's workers are somebody else if root starts it
+    folder.mkdir()
+    for each in (folder, folder.parent):
+        each.chmod(0o711)  # nginx's workers are somebody else if root starts it
     beside = {"COFFEE_GATEWAY_FORWARD_AUTH_SOCKET": str(folder / "verdicts.sock")}
     decides = gateway_peer({**environment, **beside, "COFFEE_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"})
     decides.port, port = free_port(), free_port()
@@ -121,7 +132,7 @@ def forward_auth_peer(environment: Mapping[str, str], folder: Path, program: str
         sys.executable, "-m", "coffee_core.cli.main", "gateway", "nginx", "--listen", f"127.0.0.1:{port}",
         "--folder", str(folder / "doors"), "--workers", "1", *(["--program", program] if program else []),
     ]  # fmt: skip
-    return Peer("nginx that asks coffee", command, decides.env, port=port, behind=decides)
+    return Peer(name, command, decides.env, port=port, behind=decides)
 
 
 def start_upstream(port: int) -> subprocess.Popen[bytes]:
@@ -193,7 +204,7 @@ async def measure(folder: Path, redis_url: str, *, seconds: float, rounds: int) 
         rows.row("1 MB requests, 8 connections", up, connections=8)
         title = "1 KB, 32 connections, two workers on two cores that carry the load as well"
         rows.row(title, small, connections=32, workers=2)
-        forward_auth = [forward_auth_peer(environment, folder)]
+        forward_auth = forward_auth_peers(environment, folder)
         rows.row("1 KB, 32 connections, forward auth", small, forward_auth, connections=32)
         each = [request(line, n) for n, line in enumerate(cold)]
         rows.row("1 KB, 32 connections, every request a new session", each, connections=32, once=True)

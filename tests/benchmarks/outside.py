@@ -24,7 +24,7 @@ from tests.benchmarks.gateway import (
     Rows,
     environment_of,
     fill,
-    forward_auth_peer,
+    forward_auth_peers,
     gateway_peer,
 )
 from tests.benchmarks.rounds import Peer, free_port, pinned, spent, start, stop
@@ -142,7 +142,7 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
         rows.row("1 KB, 128 connections", small, ours(), connections=128)
         title = "1 KB, 32 connections, two workers on two cores that carry the load as well"
         rows.row(title, small, ours(2), connections=32, workers=2)
-        doors = [forward_auth_peer(environment, folder, shutil.which("nginx"))]
+        doors = forward_auth_peers(environment, folder, shutil.which("nginx"))
         rows.row("1 KB, 32 connections, forward auth", small, doors, connections=32)
         new = await fill(url, secret, range(SESSIONS, SESSIONS + NEW * (rounds + 1)))
         bounds["seconds"] = 1.0
