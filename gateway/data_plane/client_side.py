@@ -63,6 +63,8 @@ class GatewayConnection(HandlerConnection):
         self.began = clock()
         self.status = self.sent = 0
         self.decision = None
+        if self._kept:
+            self._kept = []  # of a request that did not pass: nothing of it may be part of this one
         if head.target.startswith(ASKED) and self._is_question(head):
             self._ask_for_proxy()
             return
@@ -361,6 +363,7 @@ class GatewayConnection(HandlerConnection):
             self.finish_answer()
 
     def _answer_now(self, response: Response) -> None:
+        self._kept = []
         self.status = response.status
         self.sent = len(response.body)
         self.send_response(response)

@@ -126,3 +126,30 @@ async def test_who_gives_up_cancels_what_was_begun_for_him() -> None:
     assert waiting.cancelled()
     assert work.cancelled()
     assert begun.over
+
+
+@pytest.mark.parametrize("path", [b"/no", b"/own", b"/missing"])
+@pytest.mark.parametrize("between", [b"", b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n"], ids=["at once", "after another"])
+async def test_the_body_of_a_request_that_did_not_pass_is_never_part_of_a_later_one(
+    start: Start, path: bytes, between: bytes
+) -> None:
+    """It came while the decision was waited for. An upstream would read it as a request that nobody decided about."""
+    plane = await start()
+    smuggled = b"GET /secret HTTP/1.1\r\nhost: a\r\nx-bb-uid: 1\r\n\r\n"
+    async with await plane.client() as client:
+        client.send(b"GET /warm HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert (await client.answer()).status == 200
+        post = b"POST /pending%b HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (path, len(smuggled), smuggled)
+        pending, decision = await asked(plane, client, post)
+        pending.tell(decision)
+        assert (await client.answer()).status == {b"/no": 401, b"/own": 200, b"/missing": 503}[path]
+        if between:
+            client.send(between)
+            assert (await client.answer()).status == 200
+        client.send(b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nBODY")
+        assert (await client.answer()).status == 200
+        client.send(b"GET /end HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert (await client.answer()).status == 200
+    lines = [asked.line.split()[1] for asked in plane.upstream.asked]
+    assert lines == [b"/warm", *([b"/a"] if between else []), b"/a", b"/end"]
+    assert plane.upstream.asked[-2].body == b"BODY"
