@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+log: Final = logging.getLogger("gateway")
 
 Scheduling: TypeAlias = Literal["normal", "batch"]
 
@@ -19,4 +22,7 @@ def problem(scheduling: Scheduling) -> str | None:
 def schedule(scheduling: Scheduling) -> None:
     """Of this process, and of the threads that it starts from here on. Needs no privilege (sched(7), SCHED_BATCH)."""
     if scheduling == "batch" and sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        try:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        except OSError as error:  # a filter of system calls: slower, and no reason not to serve
+            log.warning("COFFEE_GATEWAY_SCHEDULING=batch has no effect here: %s", error.strerror)

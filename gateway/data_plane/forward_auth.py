@@ -78,27 +78,18 @@ class _Named(NamedTuple):
 class _Before:
     """What is known of questions with the same headers: kept with those, see `KnownHeaders`."""
 
-    __slots__ = ("head", "lines", "method", "named", "names", "start", "target")
+    __slots__ = ("lines", "method", "named", "names", "start", "target")
 
     def __init__(self, asking: RequestHead) -> None:
         self.method = asking.method
         self.target = asking.target
         self.named = _named(asking)
-        self.head: RequestHead | None = None
-        """What is asked about, as the last one of them asked."""
         self.start = b""
         """Of the forward head that was the answer to the last one, all before its trace."""
         self.lines = b""
         """Those of it that are set, each with its end."""
         self.names: list[bytes] = []
         """Theirs."""
-
-    def asked_about(self, named: _Named, asking: RequestHead) -> RequestHead:
-        """The request, from whom this one says."""
-        self.head = head = RequestHead(
-            named.method, named.target, asking.headers, asking.peer, asking.scheme, asking.known
-        )
-        return head
 
     def read(self, start: bytes) -> None:
         """Taking a head apart costs more than all else."""
@@ -153,10 +144,9 @@ class ForwardAuth:
         named = before.named
         if named is None:
             return _refusal(Refused(400, "Bad Request", UNNAMED, [], new_request_id(), ""), b"", rewrites=True)
-        head = before.head
-        if head is None or head.peer != asking.peer:
-            head = before.asked_about(named, asking)
-        decision = self._verdict.decide(head)
+        decision = self._verdict.decide(
+            RequestHead(named.method, named.target, asking.headers, asking.peer, asking.scheme, asking.known)
+        )
         if isinstance(decision, (Forward, Refused, Answered, Local)):
             return self._said(decision, named, before)
         return self._said_later(decision, named, before)

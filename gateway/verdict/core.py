@@ -84,6 +84,8 @@ class VerdictCore:
             x, route, target = None, known.route, known.path + b"?" + query if query else known.path
         else:
             x = Exchange(head, read, self._now(), read.request_id or new_request_id(), peer, peer)
+            if known is not None:
+                x.route = known.route  # whose query is none
             refused = self._route(x, path, query)
             if refused is not None:
                 return refused
@@ -285,7 +287,7 @@ class VerdictCore:
                     return self._too_many(x, meter, -left)
             x.answer += meter.lines(left)
         forward = self._forwarder.known(x, record, session, plan, grant)
-        self._repeats.note(x, record, meter, forward.passage)
+        self._repeats.note(x, record, meter, forward.passage, grant.until)
         return forward
 
     def _admit(

@@ -42,8 +42,9 @@ class Built(Struct, frozen=True):
     """The identity lines for one upstream, ready to send."""
 
     lines: bytes
+    route: Route
     passage: Passage
-    """By the route for which they were built."""
+    """By that route."""
     session: CachedEntry[Session]
     plan: CachedEntry[Grant]
     until: float

@@ -33,7 +33,7 @@ class Forwarder:
         self._cookie = parts.cookie
         self._credentials_for = parts.credentials_for
         self._now = time.monotonic
-        self._nobody: dict[str, Passage] = {}
+        self._nobody: dict[tuple[str, str, float], Passage] = {}
         """Of anonymous callers, by route."""
 
     def known(
@@ -42,10 +42,16 @@ class Forwarder:
         """For a caller with a session."""
         upstream = x.route.upstream
         built = record.built.get(upstream)
-        if built is None or built.session is not session or built.plan is not plan or x.now >= built.until:
+        if (
+            built is None
+            or built.session is not session
+            or built.plan is not plan
+            or x.now >= built.until
+            or built.passage.plan is not PLANS[grant.plan]  # its end has come, by the time of day
+        ):
             built = self._build(x, record, session, plan, grant)
         passage = built.passage
-        if passage.route != x.route.name:
+        if built.route is not x.route:
             passage = _passage(x.route, passage.partner, passage.plan, passage.uid)
         return self._forward(x, built.lines, passage)
 
@@ -73,15 +79,16 @@ class Forwarder:
         seconds = min(signer.reuse, max(0.0, end - time.time()))
         said = signer.lines(upstream, claims, grant.plan, until=end)
         passage = _passage(x.route, claims.partner_id.encode(), PLANS[grant.plan], claims.uid.encode())
-        built = record.built[upstream] = Built(said, passage, session, plan, self._now() + seconds)
+        built = record.built[upstream] = Built(said, x.route, passage, session, plan, self._now() + seconds)
         return built
 
     def anonymous(self, x: Exchange) -> Forward:
         """Without an identity: there is no identity header at all."""
         route = x.route
-        passage = self._nobody.get(route.name)
+        named = (route.name, route.upstream, route.timeout)  # a name alone may be another route's as well
+        passage = self._nobody.get(named)
         if passage is None:
-            passage = self._nobody[route.name] = _passage(route, b"", Plan.FREE.name.encode(), b"")
+            passage = self._nobody[named] = _passage(route, b"", Plan.FREE.name.encode(), b"")
         return self._forward(x, b"", passage)
 
     def _forward(self, x: Exchange, said: bytes, passage: Passage) -> Forward:

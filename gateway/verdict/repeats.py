@@ -35,6 +35,8 @@ class Passed(Struct, frozen=True, eq=False):
     plan: CachedEntry[Grant]
     until: float
     """On the monotonic clock: until then token and identity statement are good."""
+    ends: float | None
+    """When the plan does, by the time of day."""
     meter: Meter | None
     """The partner's, where the route is limited."""
     partner: str
@@ -64,6 +66,7 @@ class Repeats:
             now >= session.fresh_until
             or now >= plan.fresh_until
             or now >= passed.until
+            or (passed.ends is not None and time.time() >= passed.ends)
             or session.epoch != sessions.epoch
             or plan.epoch != plans.epoch
             or passed.peer != peer
@@ -87,8 +90,8 @@ class Repeats:
             passed.passage, target, passed.start, passed.traced, read.request_id or new_request_id(), answer
         )  # fmt: skip
 
-    def note(self, x: Exchange, record: TokenRecord, meter: Meter | None, passage: Passage) -> None:
-        """A request that passes; the second one by the same route is what the next ones are like."""
+    def note(self, x: Exchange, record: TokenRecord, meter: Meter | None, passage: Passage, ends: float | None) -> None:
+        """A request that passes, on a plan that `ends`; the second one by the same route is what the next are like."""
         read, route, session, plan = x.read, x.route, record.session, record.plan
         if read.route is not route:
             read.route = route
@@ -98,6 +101,7 @@ class Repeats:
             return
         read.passed = Passed(
             route, x.head.peer, x.subscriber, x.token, record, session, plan,
-            min(record.valid_until, record.built[route.upstream].until), meter, record.claims.partner_id,
+            min(record.valid_until, record.built[route.upstream].until),
+            ends, meter, record.claims.partner_id,
             read.start, read.traced, passage,
         )  # fmt: skip

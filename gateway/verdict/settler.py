@@ -90,16 +90,15 @@ class Settler:
         The task is told and not cancelled: a cancellation that meets the end of a client library's own wait may be
         swallowed.
         """
-        there, self.alone = not self.alone, True
         self._stopping = True
+        self.alone = True
         self._nudged.set()
         living, self._living = self._living, None
         if living is not None:
             await living
         if self._flushing is not None:
             await self._flushing
-        if there:
-            await self._ledger.absent()
+        await self._ledger.absent()
 
     async def _live(self) -> None:
         told = time.monotonic()

@@ -47,10 +47,3 @@ def test_all_mistakes_are_said_at_once() -> None:
     with pytest.raises(CoffeeError) as refused:
         GatewaySettings(jwt_secret="short", saas_url="x", cors_origins=("*",)).check()
     assert len(refused.value.detail.splitlines()) >= 4
-
-
-def test_a_policy_of_another_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "darwin")
-    (said,) = a_valid_one(scheduling="batch").problems()
-    assert said.startswith("COFFEE_GATEWAY_SCHEDULING: ")
-    assert a_valid_one().problems() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import re
@@ -11,7 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from coffee_core.wire.request_memory import KnownHeaders
+from coffee_core.wire.head import read_request_head
+from coffee_core.wire.header_lines import HeaderLines
+from coffee_core.wire.request_memory import KnownHeaders, RequestMemory
 from gateway.build import BuiltVerdict
 from gateway.data_plane.forward_auth import Allowed, ForwardAuth, NotAllowed
 from gateway.verdict.decision import RequestHead
@@ -223,3 +226,33 @@ async def test_memory_changes_no_answer_whatever_was_asked_with_these_headers_be
             assert without_ids(heard) == without_ids(fresh), (number, target, client)
             statuses.add(heard.status)
         assert {200, 400, 404} <= statuses
+
+
+async def test_what_a_proxy_asked_is_forgotten_with_the_headers_it_asked_by(
+    built: tuple[BuiltVerdict, Identity],
+) -> None:
+    """Tokens among them: no cycle may keep what nobody can reach."""
+    verdict, identity = built
+    user, memory = User(identity), RequestMemory(100)
+
+    async def asked(number: int) -> bool:
+        token = user.token(jti=str(number)).encode()
+        block = b"GET /_gateway/verdict?bare HTTP/1.1\r\nhost: g\r\nauthorization: Bearer %b\r\n\r\n" % token
+        known = read_request_head(block, HeaderLines(100), 1000, 100, memory).known
+        more = [(b"authorization", b"Bearer " + token)]
+        for _ in range(4):
+            assert (await ask(verdict, {NGINX[0]: b"GET", NGINX[1]: TARGET}, more=more, known=known)).status == 200
+        return known is not None
+
+    def alive() -> int:
+        return sum(isinstance(each, KnownHeaders) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    before = alive()
+    try:
+        assert sum([await asked(number) for number in range(20)]) > 10
+        memory.forget()
+        assert alive() == before
+    finally:
+        gc.enable()

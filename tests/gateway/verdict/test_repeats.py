@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -229,3 +230,85 @@ async def test_a_refusal_by_the_partners_limit_takes_nothing_from_the_address(id
                 refusals += 1
         lease = built.limits.addresses.lease(head.peer, time.monotonic())
         assert 1000 - lease.level - lease.tokens == passed + refusals
+
+
+async def test_a_token_that_ends_is_not_let_pass_after_it(
+    verdict: BuiltVerdict, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = remembered(request(TARGET, User(identity).bearer(exp=int(time.time()) + 8)))
+    for _ in range(3):
+        await forwarded(verdict, head)
+    with counted(verdict) as repeated:
+        await forwarded(verdict, head)
+        monkeypatch.setattr(verdict.core._repeats, "_now", lambda: time.monotonic() + 9)
+        await forwarded(verdict, head)
+    assert repeated == [True, False], "while the statement of identity would be good for longer"
+
+
+async def test_a_plan_ends_by_the_time_of_day(
+    verdict: BuiltVerdict, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that slept: its monotonic clock stood still."""
+    user = User(identity)
+    ends = time.time() + 1000
+    identity.plans[user.partner] = {"type": "SAAS", "until": ends}
+    head = remembered(request(TARGET, user.bearer()))
+    for _ in range(4):
+        assert (await forwarded(verdict, head)).passage.plan == b"SAAS"
+    monkeypatch.setattr(time, "time", lambda: ends + 1)
+    for _ in range(4):
+        assert (await forwarded(verdict, head)).passage.plan == b"FREE"
+
+
+@pytest.mark.parametrize(
+    ("peers", "more"),
+    [
+        pytest.param(("2001:db8:7::1", "2001:db8:7::2"), [[], []], id="one network of IPv6"),
+        pytest.param(
+            ("10.0.0.1", "10.0.0.2"),
+            [[(b"x-forwarded-for", b"198.51.100.7")], [(b"x-forwarded-for", b"198.51.100.7")]],
+            id="one caller behind two proxies",
+        ),
+        pytest.param(
+            ("10.0.0.3", "10.0.0.3"),
+            [[(b"x-forwarded-for", b"198.51.100.8")], [(b"x-forwarded-for", b"198.51.100.8"), (b"accept", b"*/*")]],
+            id="two programs of one caller",
+        ),
+    ],
+)
+async def test_an_address_is_counted_as_whose_it_is(
+    identity: Identity, peers: tuple[str, str], more: list[list[tuple[bytes, bytes]]]
+) -> None:
+    config = rig.settings(
+        identity, None, address_rate=0.001, address_burst=300, trusted_proxies=(ip_network("10.0.0.0/8"),)
+    )
+    async with running(config) as built:
+        bearer = User(identity).bearer()
+        heads = [
+            remembered(request(TARGET, bearer, *lines, peer=peer)) for peer, lines in zip(peers, more, strict=True)
+        ]
+        with counted(built) as repeated:
+            for turn in range(300):
+                await forwarded(built, heads[turn % 2])
+            await refused(built, heads[0], 429)
+            await refused(built, heads[1], 429)
+        assert sum(repeated) > 100
+
+
+async def test_a_name_that_two_routes_have_is_no_way_from_one_to_the_other(identity: Identity, tmp_path: Path) -> None:
+    file = tmp_path / "routes.json"
+    named = [
+        {"name": "auth", "pattern": "/report-service/api/open", "upstream": "saas", "access": "public", "timeout": 1},
+        {"name": "twice", "pattern": "/report-service/api/a", "upstream": "saas", "timeout": 2},
+        {"name": "twice", "pattern": "/report-service/api/b", "upstream": "saas", "timeout": 3},
+    ]
+    file.write_text(json.dumps({"routes": named}))
+    async with running(rig.settings(identity, None, routes_file=file)) as built:
+        bearer = User(identity).bearer()
+        for _ in range(2):
+            opened = (await forwarded(built, request(b"/report-service/api/open", method=b"POST"))).passage
+            logged_in = (await forwarded(built, request(b"/auth/login", method=b"POST"))).passage
+            assert (opened.upstream, opened.timeout, logged_in.upstream) == ("saas", 1, "identity")
+            for path, timeout in ((b"a", 2), (b"b", 3)):
+                passage = (await forwarded(built, request(b"/report-service/api/" + path, bearer))).passage
+                assert passage.timeout == timeout
