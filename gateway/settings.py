@@ -59,7 +59,7 @@ class GatewaySettings(BaseSettings):
 
     scheduling: Scheduling = "normal"
     """`batch` (Linux): a request that arrives does not take the processor from who sent it, so that a gateway that
-    shares its processors with a proxy or with its load works off many at a time, for a sixth less CPU. Where programs
+    shares its processors with a proxy or with its load works off many at a time, for less CPU each. Where programs
     that never sleep share them, it waits for its turn behind those: a few milliseconds a request."""
 
     audit_path: Path | None = None
