@@ -242,8 +242,8 @@ class Dao(Generic[EntityT, IdT]):
         values = self._scope(context := current())
         where = split(query.where, values)
         text = query.text is not None
-        # the store's statistics know how much room hidden values take: who may not see all gets a count
-        estimated = query.count is CountMode.ESTIMATED and self._largest_gate <= context.plan
+        # the store's statistics are of all partners' rows and hidden values: who may not see all gets a count
+        estimated = query.count is CountMode.ESTIMATED and not self.scoped and self._largest_gate <= context.plan
         key = ("count", where, estimated, context.plan, text)
         plan = self._plans.get(key)
         if plan is None:

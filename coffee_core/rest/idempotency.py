@@ -176,10 +176,11 @@ def scope_of(raw: bytes) -> Scope:
 
 
 def fingerprint_of(request: Request, body: bytes) -> bytes:
-    """SHA-256 of what makes two requests the same: method, path, query, media type and body."""
+    """SHA-256 of what makes two requests the same: method, path, query, media type, body, and the plan, which decides
+    what an answer shows."""
     digest = hashlib.sha256()
-    media = request.headers.get(b"content-type", b"")
-    for part in (request.method.encode(), request.path.encode(), request.query, media, body):
+    media, plan = request.headers.get(b"content-type", b""), b"%d" % current().plan
+    for part in (request.method.encode(), request.path.encode(), request.query, media, body, plan):
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()

@@ -387,11 +387,11 @@ class Manager(Generic[EntryT, EntityT, IdT]):
 
     async def upsert(self, entries: Sequence[EntryT], key: Sequence[str]) -> tuple[Page[EntryT], list[bool]]:
         """Insert or update many by a unique key; the page holds what was written, the list whether it was created."""
-        values: list[dict[str, object]] = []
         for entry in entries:
             self._set_locked(entry.model_fields_set)
             await self.on_create(entry)
-            values.append(self.values_of(entry))
+        locked = self._locked_names[current().plan]
+        values = [{n: v for n, v in self.values_of(entry).items() if n not in locked} for entry in entries]
         rows, created = await self.dao.upsert(values, key, self.projection())
         page = await self.page(rows)
         if self.follows:

@@ -55,11 +55,14 @@ class Published:
         self.enabled = enabled
 
     def provider(self, entity: type[EntityT], id: InstrumentedAttribute[IdT]) -> PublishedProvider[EntityT, IdT]:
-        """The rows as `entity` names them. An Entity of other columns is a `TypeError` that names them."""
+        """The rows as `entity` names them. An Entity of other columns is a `TypeError` that names them, and so is one
+        that leaves out whose rows they are: its Dao would show everybody's."""
         names = [column.name for column in cast("Table", entity.__table__).columns]
         strangers = [name for name in names if name not in self.columns and name not in self.fixed]
         if strangers or id.key not in self.columns:
             raise TypeError(f"{entity.__name__} has {strangers or [id.key]}, which is not published")
+        if "partner_id" in self.source.column_types and "partner_id" not in names:
+            raise TypeError(f"{entity.__name__} has no partner_id, and the rows belong to partners")
         return PublishedProvider(self)
 
 

@@ -97,7 +97,7 @@ class TransferApi(Generic[EntryT, EntityT, IdT]):
         assert self._importer is not None  # without a natural key there is no such route
         options = self._import_options(request)
         if self._importing >= self.settings.imports_max:
-            raise UnavailableError(f"{self._importing} imports run at this moment", retry_after=10)
+            raise UnavailableError("as many imports run as may at one time", retry_after=10)
         if TIMEOUT not in request.headers:
             context = current()
             context.deadline = max(context.deadline, asyncio.get_running_loop().time() + self.settings.import_seconds)

@@ -60,10 +60,17 @@ class Shelf:
         return response
 
     async def post(
-        self, body: object, key: str | None = None, *, path: str = BOOK, user: int = 5, app: Application | None = None
+        self,
+        body: object,
+        key: str | None = None,
+        *,
+        path: str = BOOK,
+        user: int = 5,
+        plan: str = "PAID",
+        app: Application | None = None,
     ) -> Response:
         headers = {b"x-bb-partner-id": b"%d" % self.partner, b"x-bb-account-id": b"1", b"x-bb-uid": b"%d" % user}
-        headers |= {b"x-bb-plan-type": b"PAID"}
+        headers |= {b"x-bb-plan-type": plan.encode()}
         if key is not None:
             headers[b"idempotency-key"] = key.encode()
         where, _, query = path.partition("?")
@@ -132,6 +139,16 @@ async def test_a_key_that_was_used_for_another_request_is_refused(shelf: Shelf, 
     refused = await shelf.post(body, key, path=path)
     assert (refused.status, problem(refused)["type"]) == (422, "urn:coffee:problem:rule")
     assert await shelf.count() == 1
+
+
+async def test_an_answer_is_not_repeated_on_another_plan(shelf: Shelf) -> None:
+    """It shows what the plan of its time shows."""
+    key = new_key()
+    first = await shelf.post({"title": "Emma", "email": "hidden@x.example"}, key, plan="SAAS")
+    assert b"hidden@x.example" in first.body
+    refused = await shelf.post({"title": "Emma", "email": "hidden@x.example"}, key, plan="FREE")
+    assert (refused.status, await shelf.count()) == (422, 1)
+    assert b"hidden" not in refused.body
 
 
 async def test_the_same_key_of_another_user_or_partner_is_another_key(

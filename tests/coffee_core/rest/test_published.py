@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from coffee_core.domain.aggregation import Aggregation, count, group, total
 from coffee_core.domain.context import RequestContext
-from coffee_core.domain.entity import Entity, Identified, SoftDeleted
+from coffee_core.domain.entity import Entity, Identified, SoftDeleted, Tenanted
 from coffee_core.domain.errors import InputError, RuleError
 from coffee_core.domain.search import Condition, FilterType, SearchQuery, all_of, none_of, path
 from coffee_core.persistence.unit_of_work import acting_as
@@ -115,6 +115,20 @@ async def test_nothing_is_written_or_locked(greens: Dao[GreenEntity, int]) -> No
         await greens.upsert([{"name": "x"}], ())
     with pytest.raises(RuleError, match="locked"):
         await greens.get(1, for_update=True)
+
+
+class TenderEntity(Identified, Tenanted, Entity):
+    __tablename__ = "tender"
+    metadata = MetaData(schema="published_garden")
+
+    label: Mapped[str] = mapped_column(Text)
+
+
+def test_rows_of_partners_are_not_published_without_saying_whose_they_are() -> None:
+    """The reader's Dao would not know that there is a partner to ask for."""
+    published = Published(MemoryStore().provider(TenderEntity, TenderEntity.id), {"id": "id", "secret": "label"})
+    with pytest.raises(TypeError, match="partner_id"):
+        published.provider(Stranger, Stranger.id)
 
 
 def test_a_reader_of_what_is_not_published_is_refused_at_the_start() -> None:

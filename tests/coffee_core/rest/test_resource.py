@@ -22,7 +22,7 @@ from coffee_core.persistence.unit_of_work import acting_as
 from coffee_core.rest.api import Api
 from coffee_core.wire.message import BufferedBody, Request
 from tests.coffee_core.rest.conftest import Caller
-from tests.coffee_core.rest.sample import BookEntity, BookEntry
+from tests.coffee_core.rest.sample import BookEntity, BookEntry, connection
 
 Books: TypeAlias = Api[BookEntry, BookEntity, int]
 
@@ -236,6 +236,28 @@ async def test_a_page_that_is_not_full_says_the_total_without_counting(caller: C
     assert (found["count"], found["totalCount"]) == (0, 5)
     assert (await caller.json(books.search, {}, query="count=none"))["totalCount"] is None
     assert (await caller.json(books.search, {}, query="size=2&count=estimated"))["totalCount"] >= 0
+
+
+async def test_an_estimate_tells_nothing_of_other_partners(caller: Caller, books: Books, database_url: str) -> None:
+    """The store's statistics are of everybody's rows: what is frequent among them, and between which values."""
+    insert = "INSERT INTO shelf.book (partner_id, title, pages) SELECT $1, $2 || i, $3 FROM generate_series(1, 500) i"
+    async with connection(database_url) as raw:
+        await raw.execute(insert, caller.partner, "mine", 1)
+        await raw.execute(insert, caller.partner + 500_000, "theirs", 4711)
+        await raw.execute("ANALYZE shelf.book")
+    asked = {"filters": [{"filterType": "EQ", "field": "pages", "value": 4711}]}
+    found = await caller.json(books.search, asked, query="count=estimated&page=2&size=1")
+    assert found["totalCount"] == 0
+
+
+async def test_an_upsert_leaves_what_the_plan_hides(caller: Caller, books: Books) -> None:
+    await a_book(caller.on(Plan.SAAS), books, title="u", email="hidden@x.example")
+    context = RequestContext(request_id="r", partner_id=caller.partner, user_id=5, plan=Plan.FREE)
+    async with acting_as(context):
+        page, created = await books.service.upsert([BookEntry(title="u", pages=1)], ("partner_id", "title"))
+    assert (created, page.entries()[0].email) == ([False], None)
+    (found,) = (await caller.on(Plan.SAAS).json(books.search, {}))["data"]
+    assert (found["email"], found["pages"]) == ("hidden@x.example", 1)
 
 
 async def test_free_text_finds_records_that_hold_every_word(caller: Caller, books: Books) -> None:
