@@ -118,6 +118,8 @@ class Connection(Hooks):
         else:
             self.phase = IDLE
             self.since = self.front.now
+            if not self.reading:
+                self.resume()  # its body was too much for who answered: the next request is none of that
 
     def cut(self) -> None:
         """Break off an answer in the middle, by a reset: no client can take it for complete."""
@@ -363,6 +365,8 @@ class Connection(Hooks):
             self.data_received(held)
         elif self.eof:
             self.close()
+        else:
+            self.resume()
 
     def _discardable(self) -> bool:
         if self.head.expects_continue or self._decoder is not None:

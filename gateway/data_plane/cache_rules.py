@@ -57,6 +57,10 @@ def seconds_of(said: bytes | None) -> float | None:
     return min(float(said), LONGEST) if said.isdigit() and len(said) < 12 else 0.0
 
 
+_WRITTEN: Final = frozenset((b"forwarded", b"traceparent", b"tracestate"))
+"""What the gateway writes, `x-forwarded-*` beside it: a client's own lines do not say what the upstream was told."""
+
+
 def cacheable_request(head: RequestHead, decision: Forward) -> bool:
     """Whether its answer may come from a cache, or go into one. Credentials of somebody whom the verdict does not know
     are the upstream's business: such an answer may be his alone."""
@@ -75,11 +79,11 @@ def shareable(head: ResponseHead, settings: CacheSettings, *, known: bool) -> bo
         return False
     if any(name == b"set-cookie" for name, _ in head.headers):
         return False
-    wide = settings.scope != "user"
+    wide = settings.scope != "user" or not known
     if wide and b"private" in told:
         return False
     varied = varies_by(head)
-    if b"*" in varied:
+    if b"*" in varied or any(name in _WRITTEN or name.startswith(b"x-forwarded-") for name in varied):
         return False
     if wide and any(name in _IDENTITY or name.startswith(b"x-bb-") for name in varied):
         return False

@@ -294,8 +294,8 @@ class CachedForwarding(Forwarding, kw_only=True):
 
     def _fail(self, status: int, detail: str) -> None:
         flight, self._flight = self._flight, None
+        self._asking.caching.end_badly(flight, status, detail)  # first: the client's next request must not join it
         super()._fail(status, detail)
-        self._asking.caching.end_badly(flight, status, detail)
 
 
 def _matches(known: bytes, etag: bytes) -> bool:

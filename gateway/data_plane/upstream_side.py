@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from coffee_core.wire.chunked import ChunkedDecoder
 from coffee_core.wire.errors import WireError
 from coffee_core.wire.head import ResponseHead, read_response_head
-from coffee_core.wire.outbox import GatheringTransport
+from coffee_core.wire.outbox import SMALL, GatheringTransport
 
 if TYPE_CHECKING:
     from gateway.data_plane.pool import Pool
@@ -76,6 +76,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_interim",
         "_is_closing",
         "_left",
+        "_much",
         "_parsed",
         "_partial",
         "_reusable",
@@ -104,6 +105,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._parsed = 0
         self._decoder: ChunkedDecoder | None = None
         self._left: int | None = 0
+        self._much = False
+        """The request is more than the kernel takes at once: part of it may still wait here when it is answered."""
         self._reusable = True
 
     @property
@@ -115,12 +118,14 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a request, or its beginning."""
         self.asker = asker
         self.phase = HEAD
+        self._much = len(data) > SMALL
         self.since = self.pool.clock.now
         self._interim = 0
         self.transport.write(data)
 
     def send(self, data: bytes) -> None:
         """More of it."""
+        self._much = True
         self.since = self.pool.clock.now
         self.transport.write(data)
 
@@ -282,10 +287,11 @@ class UpstreamConnection(asyncio.Protocol):
         return data, left == 0
 
     def _done(self, asker: Asker) -> None:
-        """The answer is complete. If the request is not, the rest of it has no place to go."""
+        """The answer is complete. If the request is not, or not out, the rest of it has no place to go."""
         self.asker = None
         self.phase = IDLE
-        if self._reusable and asker.request_complete and not self._is_closing():
+        sent = not self._much or not self.transport.get_write_buffer_size()
+        if self._reusable and sent and asker.request_complete and not self._is_closing():
             self.reused = True
             if not self.reading:
                 self.resume()

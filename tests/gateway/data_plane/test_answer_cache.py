@@ -351,3 +351,17 @@ def test_no_header_makes_it_raise_or_keep_for_longer_than_a_day(headers: list[tu
         told = CacheSettings.model_validate({"scope": scope})
         shareable(head, told, known=True)
         assert freshness(head, told) <= 86_400
+
+
+async def test_what_is_for_one_is_not_for_all_who_are_nobody(start: Start) -> None:
+    """Callers without a session have one place in the cache."""
+    plane = await start(answering(b"cache-control: private, max-age=60\r\n"), **route("user"))
+    nobody = b"x-who: /FREE/\r\n"
+    assert [(await ask(plane, nobody)).body for _ in range(2)] == [b"answer 1", b"answer 2"]
+    assert [(await ask(plane)).body for _ in range(2)] == [b"answer 3", b"answer 3"]
+
+
+@pytest.mark.parametrize("name", [b"x-forwarded-for", b"Forwarded", b"traceparent", b"accept, X-Forwarded-Proto"])
+async def test_what_differs_by_what_the_gateway_writes_is_not_kept(start: Start, name: bytes) -> None:
+    plane = await start(answering(b"cache-control: public, max-age=60\r\nvary: %b\r\n" % name), **route("everybody"))
+    assert [(await ask(plane)).body for _ in range(2)] == [b"answer 1", b"answer 2"]

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from typing import cast
 
+from coffee_core.wire.listen import bind
+from coffee_core.wire.message import Request, Response
+from coffee_core.wire.server import HandlerFront
+from coffee_core.wire.settings import WireSettings
+from gateway.data_plane.client_side import GatewayConnection
+from gateway.data_plane.forwarding import Forwarding
+from gateway.data_plane.targets import Target
 from tests.gateway.data_plane.conftest import Plane, Start
 from tests.support.raw_http import until
 from tests.support.raw_upstream import RawUpstream, Visit
@@ -86,3 +95,69 @@ async def test_a_reader_that_stops_is_cut_and_its_upstream_is_free(start: Start)
         await client.head()
         await plane.at_rest()
         assert plane.pool.open == 0
+
+
+async def test_a_body_that_nobody_read_leaves_the_next_caller_alone(start: Start) -> None:
+    """The module paused reading in the middle of it, and answered: its connection is another caller's next."""
+    answer = asyncio.Event()
+
+    async def deaf(_: Request) -> Response:
+        await answer.wait()
+        return Response(403, b"{}")
+
+    module = HandlerFront(deaf, WireSettings())
+    (sock,) = bind()
+    await module.start([sock])
+    plane = await start(targets=[Target("127.0.0.1", sock.getsockname()[1])], head_timeout=5.0)
+    body = b"x" * (WireSettings().body_window + 1)
+    async with await plane.client() as one, await plane.client() as other:
+        one.send(b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        await until(lambda: any(not each.reading for each in module.connections), "the module reads no more")
+        answer.set()
+        assert (await one.answer()).status == 403
+        for client in (other, one):
+            assert (await client.ask(b"GET /b HTTP/1.1\r\nhost: a\r\n\r\n")).status == 403
+    await module.drain()
+
+
+async def test_a_connection_with_an_unsent_body_is_nobody_elses(start: Start) -> None:
+    """The upstream answers and reads no more, while the end of a body waits to be written to it."""
+    answer = asyncio.Event()
+
+    async def script(visit: Visit, upstream: RawUpstream) -> None:
+        upstream.asked.append(await visit.head())
+        if len(upstream.asked) == 1:
+            cast("asyncio.Transport", visit.writer.transport).pause_reading()
+            await answer.wait()
+            visit.say(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n")
+            await asyncio.Event().wait()
+        visit.say(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    plane = await start(script, head_timeout=5.0)
+    async with await plane.client() as client, await plane.client() as other:
+        client.send(b"POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        await until(lambda: bool(plane.upstream.asked), "the head has been passed on")
+        (asked,) = [each for each in connections(plane) if each.forwarding is not None]
+        forwarding = asked.forwarding
+        assert isinstance(forwarding, Forwarding)
+        upstream = forwarding.connection
+        assert upstream is not None
+        taken, piece = 0, b"x" * 16_000
+        while not upstream.transport.get_write_buffer_size():
+            client.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            taken += len(piece)
+            await until(partial(seen, asked, taken), "the gateway has the piece")
+        client.send(b"0\r\n\r\n")
+        await until(lambda: forwarding.request_complete, "the gateway has all of it")
+        answer.set()
+        assert (await client.answer()).status == 413
+        for each in (other, client):
+            assert (await each.ask(b"GET /b HTTP/1.1\r\nhost: a\r\n\r\n")).status == 200
+
+
+def seen(client: GatewayConnection, size: int) -> bool:
+    return client.seen == size
+
+
+def connections(plane: Plane) -> list[GatewayConnection]:
+    return [each for each in plane.front.connections if isinstance(each, GatewayConnection)]
