@@ -15,8 +15,6 @@ from gateway.route_file import read_routes
 from gateway.settings import GatewaySettings
 from gateway.verdict.routes import GATEWAY_ROUTES, SERVICE_ROUTES, Access, Route
 
-BUILT_IN = frozenset(route.name for route in (*GATEWAY_ROUTES, *SERVICE_ROUTES))
-
 
 def problems(settings: GatewaySettings, upstream: DataPlaneSettings, log: AccessLogSettings) -> list[str]:
     """What keeps this gateway from starting, or from doing what it is told: all of it."""
@@ -99,12 +97,8 @@ def _routes(settings: GatewaySettings) -> Iterator[str]:
     except CoffeeError:
         return
     own = [route for route in table if route not in GATEWAY_ROUTES and route not in SERVICE_ROUTES]
-    names: set[str] = set()
     for route in own:
         where = f"COFFEE_GATEWAY_ROUTES_FILE: route `{route.name}`"
-        if route.name in BUILT_IN or route.name in names:
-            yield f"{where}: another one has that name, and metrics could not tell them apart: choose a new one"
-        names.add(route.name)
         if route.plan > Plan.FREE and route.access in (Access.PUBLIC, Access.OPTIONAL):
             yield f'{where}: `plan` says nothing where `access` is {route.access.value}: say `"access": "session"`'
         before = next((other for other in table[: table.index(route)] if _covers(other, route)), None)

@@ -3,7 +3,8 @@
 `{"aliases": {"/me": "/partner-usage-service/api/me"}, "routes": [{"name": "reports", "upstream": "saas", "pattern":
 "/report-service/api/**", "access": "session", "methods": ["GET"], "plan": "SAAS"}]}`; only `name`, `pattern` and
 `upstream` must be there. A route may have a `timeout` in seconds, the `networks` that alone may take it (others are
-refused: 403), and name `limits` of the file:
+refused: 403), and name `limits` of the file. Each has a name of its own. One that names GET takes HEAD as well; what it
+does not name is left to the built-in table:
 
 `{"limits": [{"name": "reports", "per": "partner", "amount": 60, "seconds": 60, "kind": "window",
 "plans": {"PAID": 600}}], "routes": [{..., "limits": ["reports"], "timeout": 5}]}`
@@ -50,6 +51,8 @@ class RouteEntry(BaseModel):
     def route(self) -> Route:
         """Ready for the table."""
         methods = frozenset(method.encode() for method in self.methods)
+        if b"GET" in methods:
+            methods |= {b"HEAD"}  # modules answer it as GET: no other route may take it past this one
         return Route(
             self.name,
             self.pattern,
@@ -98,6 +101,15 @@ class RouteFile(BaseModel):
         told += [f"a route names the limit `{name}`, which is not there" for name in sorted(missing)]
         if told:
             raise ValueError("; ".join(told))
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_one_route_each(self) -> RouteFile:
+        """Networks, counts, caches and metrics know a route by its name."""
+        names = [*(route.name for route in self.routes), *(route.name for route in (*GATEWAY_ROUTES, *SERVICE_ROUTES))]
+        twice = sorted({route.name for route in self.routes if names.count(route.name) > 1})
+        if twice:
+            raise ValueError("; ".join(f"another route has the name `{name}`: choose a new one" for name in twice))
         return self
 
 

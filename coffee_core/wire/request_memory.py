@@ -84,7 +84,7 @@ class RequestMemory(HeadMemory[KnownHeaders]):
     def learn(self, block: bytes, headers: Headers, host: bytes, length: int) -> KnownHeaders | None:
         """A block that was read; given back if it is known from now on."""
         before, bearer, rest = block.partition(BEARER)
-        if bearer and (len(before) == 1 or before[-3:-1] == b"\r\n"):
+        if bearer and before[-1:] in {b"A", b"a"} and (len(before) == 1 or before[-3:-1] == b"\r\n"):
             places = [place for place, header in enumerate(headers) if header[0] == b"authorization"]
             frame = before + bearer + rest[rest.find(b"\r\n") :]
             if len(places) == 1 and self._frames.again(frame):

@@ -126,7 +126,8 @@ class ForwardAuth:
         self._asked_from = asked_from
         self._kept = (
             b"cache-control: private, max-age=%d\r\n"
-            b"vary: Authorization, Cookie, Origin, X-Original-URI, X-Forwarded-Uri\r\n" % int(keep_seconds)
+            b"vary: Authorization, Cookie, Origin, X-Original-Method, X-Original-URI, X-Forwarded-Method, "
+            b"X-Forwarded-Uri\r\n" % int(keep_seconds)
         )
 
     def answer(self, asking: RequestHead) -> Said | Awaitable[Said]:

@@ -86,7 +86,7 @@ class OperatorApi:
     async def figures(self, request: Request) -> Response:
         """Ticks after `since`, and the present."""
         since = request.query_params.get("since", "0")
-        if not since.isdigit() or len(since) > 12:
+        if not (since.isascii() and since.isdigit()) or len(since) > 12:
             return _problem(request, 400, "`since` is the number of a tick")
         ticks, workers = self._figures.all(int(since))
         said = {
@@ -114,7 +114,7 @@ class OperatorApi:
     async def end_sessions(self, request: Request) -> Response:
         """All sessions of a user."""
         user = request.query_params.get("userId", "")
-        if not user.isdigit():
+        if not (user.isascii() and user.isdigit()):
             return _problem(request, 400, "say whose: `userId`")
         return await self._act(
             request, "sessions.end-all", f"user {user}",
@@ -143,14 +143,18 @@ class OperatorApi:
     async def _act(
         self, request: Request, act: str, target: str, work: Callable[[], Awaitable[tuple[int, bytes]]]
     ) -> Response:
+        if len(target) > LONGEST:  # the log has to say all of it
+            return _problem(request, 400, f"the query has more than {LONGEST} characters")
         try:
-            status, body = await self._audit.act(_who(request), act, target[:300], work)
+            status, body = await self._audit.act(_who(request), act, target, work)
         except UnavailableError as error:
             return _problem(request, 503, error.detail)
         kind = "application/problem+json" if status >= 400 else "application/json"
         return Response(body, status, headers={**NO_STORE, "content-type": kind})
 
 
+LONGEST = 300
+"""Characters of what an act is about, as the audit log says it."""
 NO_STORE = {"content-type": "application/json", "cache-control": "no-store"}
 
 

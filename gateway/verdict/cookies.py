@@ -13,14 +13,14 @@ class SessionCookie:
 
     def token(self, lines: Iterable[bytes]) -> bytes:
         """Its value; empty if it is not there, or there twice with two values: which one is meant nobody can say."""
-        found = b""
+        found: bytes | None = None
         for pair in _pairs(lines):
             if pair.startswith(self._start):
                 value = pair[len(self._start) :].strip(b'"')
-                if found and value != found:
+                if found is not None and value != found:
                     return b""
                 found = value
-        return found
+        return found or b""
 
     def without(self, lines: Iterable[bytes]) -> bytes:
         """The other cookies, in one line; empty if there are none."""

@@ -240,6 +240,8 @@ class VerdictCore:
     ) -> Decision | Awaitable[Decision]:
         """Of `Steps`."""
         x.now = self._now()
+        if not session.stale_until or not plan.stale_until:  # killed while the other one was looked up
+            return self._ask(x, record)
         return self._settle(x, record, session, plan)
 
     def unknown(self, x: Exchange, error: UnavailableError) -> Decision | Awaitable[Decision]:
@@ -326,10 +328,11 @@ class VerdictCore:
 
     def _foreign(self, x: Exchange) -> bool:
         """Whether a foreign page may have made this request."""
-        own = x.read.host
+        own, scheme = x.read.host, x.head.scheme
         if x.trusted is not None:
             own = x.read.forwarding.get(b"x-forwarded-host", own)
-        return self._parts.cors.forgery(x.head.method, x.read.noted, own)
+            scheme = x.read.forwarding.get(b"x-forwarded-proto", scheme).lower()
+        return self._parts.cors.forgery(x.head.method, x.read.noted, own, secure=scheme == b"https")
 
     # refusals
 

@@ -57,19 +57,22 @@ class Cors:
             (b"access-control-max-age", b"%d" % self._max_age),
         ]
 
-    def forgery(self, method: bytes, noted: dict[bytes, bytes], own: bytes) -> bool:
+    def forgery(self, method: bytes, noted: dict[bytes, bytes], own: bytes, *, secure: bool = False) -> bool:
         """Whether a request that a *cookie* vouches for may have been made by a foreign page.
 
         A cookie goes along by itself, a header does not. So a method that changes something, or an upgrade (which
         CORS does not guard), has to come from our own origin (`own` is its `host[:port]`) or an allowed one; without
         an Origin, `Sec-Fetch-Site` has to say that no foreign site made it, or the header `x-csrf-token` (any value:
-        a foreign page cannot send it without a preflight, which we refuse) has to be there.
+        a foreign page cannot send it without a preflight, which we refuse) has to be there. Where the request came by
+        https (`secure`) our own origin is an https one: what stands at the other may be anybody's on the way.
         """
         if method in SAFE and b"upgrade" not in noted:
             return False
         origin = noted.get(b"origin")
         if origin is not None:
-            return origin.partition(b"://")[2].lower() != own.lower() and not self.allows(origin)
+            scheme, _, host = origin.lower().partition(b"://")
+            ours = host == own.lower() and (scheme == b"https" or not secure)
+            return not ours and not self.allows(origin)
         site = noted.get(b"sec-fetch-site")
         if site is not None:
             return site not in (b"same-origin", b"none")

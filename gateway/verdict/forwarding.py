@@ -114,10 +114,11 @@ def trace_trusted(said: dict[bytes, bytes]) -> bytes:
 
 
 def subscriber(address: str) -> str:
-    """Whom an address belongs to: in IPv6 one subscriber has 2^64 of them."""
+    """Whom an address belongs to: in IPv6 one subscriber has 2^64 of them. A socket for both spells IPv4 in IPv6."""
     if ":" not in address:
         return address
     try:
-        return str(IPv6Network((int(IPv6Address(address.partition("%")[0])) >> 64 << 64, 64)))
+        parsed = IPv6Address(address.partition("%")[0])
+        return str(parsed.ipv4_mapped or IPv6Network((int(parsed) >> 64 << 64, 64)))
     except ValueError:
         return address

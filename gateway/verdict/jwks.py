@@ -100,13 +100,13 @@ def _keys(document: object) -> dict[str, jwt.PyJWK]:
         raise ValueError("no list of keys")  # noqa: TRY004 - what is wrong is a document, not a type of ours
     keys: dict[str, jwt.PyJWK] = {}
     for each in listed[:MAX_KEYS]:
-        if not isinstance(each, dict) or each.get("kty") not in KINDS or each.get("use", "sig") != "sig":
+        if not isinstance(each, dict) or each.get("use", "sig") != "sig":
             continue
-        kid = each.get("kid")
-        if not isinstance(kid, str) or not kid:
+        kid, kind = each.get("kid"), each.get("kty")
+        if not isinstance(kid, str) or not kid or not isinstance(kind, str) or kind not in KINDS:
             continue
         try:
             keys[kid] = jwt.PyJWK(each)
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, NotImplementedError):
             log.warning("a key of the key set cannot be used: %s", kid[:64])
     return keys

@@ -135,7 +135,7 @@ class TokenVerifier:
             if said is not None:
                 uid, sid, account, partner = said.uid, said.sid, said.user_account_id, said.partner_id
                 if _IDS(f"{uid} {sid} {account} {partner} ") is not None:
-                    return Claims(uid, sid, account, partner, said.exp)
+                    return Claims(uid, sid, account, partner, float(said.exp))
             claims = read_payload(payload)
             check_claims(claims, require=self._require, issuer=issuer, audience=audience, leeway=leeway)
             return _claims(claims)

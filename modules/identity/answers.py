@@ -72,7 +72,7 @@ class SessionCookie:
 def cookie_of(request: Request, name: str) -> str | None:
     """A cookie's value, unless two of its name differ: which one is meant nobody can say."""
     found: set[str] = set()
-    for pair in request.headers.get(b"cookie", b"").decode("latin-1").replace(",", ";").split(";"):
+    for pair in request.headers.get(b"cookie", b"").decode("latin-1").split(";"):
         given, equals, value = pair.strip().partition("=")
         if equals and given == name:
             found.add(value.strip('"'))

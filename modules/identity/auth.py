@@ -105,7 +105,12 @@ class Auth:
             raise UnauthenticatedError("this sign-in has been used already: begin again") from None
 
     async def login_as(self, email: str, client: Client, provider: ProviderLogin) -> TokensEntry:
-        """Tokens for a new session of somebody whose address the sign-in provider has proved."""
+        """Tokens for a new session of somebody whose address the sign-in provider has proved.
+
+        Letter by letter: folding, which helps who types, would make one address of two that different people may have.
+        """
+        if not email.isascii():
+            raise UnauthenticatedError("the sign-in provider has to spell the address in ASCII")
         user, may_sign_in = await self._find(normalise(email))
         opened = await self._open(user, client, provider=provider) if user is not None and may_sign_in else None
         if opened is None:

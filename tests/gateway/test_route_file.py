@@ -46,8 +46,8 @@ async def test_a_route_may_need_a_plan_and_an_alias_may_name_it(tmp_path: Path) 
 
 def test_no_file_opens_what_is_closed_or_takes_the_gateways_own_routes(tmp_path: Path) -> None:
     everything = [
-        {"name": "all", "pattern": pattern, "upstream": "saas", "access": "public"}
-        for pattern in ("/identity-service/**", "/health/**", "/metrics")
+        {"name": f"all-{number}", "pattern": pattern, "upstream": "saas", "access": "public"}
+        for number, pattern in enumerate(("/identity-service/**", "/health/**", "/metrics"))
     ]
     table = read_routes(written(tmp_path, {"routes": everything, "aliases": {"/auth": "/open-service"}})).routes
     for path in (b"/identity-service/api/auth/verify", b"/auth/verify", b"/identity-service/api/partners/1/plan"):
@@ -77,3 +77,23 @@ def test_a_file_that_is_not_right_stops_the_start(tmp_path: Path, content: Any) 
 def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(CoffeeError, match="No such file"):
         read_routes(tmp_path / "none.json")
+
+
+async def test_head_takes_no_way_past_a_route_that_names_get(tmp_path: Path) -> None:
+    """A module answers it as GET."""
+    route = {"name": "admin", "pattern": "/admin-service/**", "upstream": "saas", "methods": ["GET"]}
+    only = {"access": "operator", "plan": "PAID", "networks": ["10.0.0.0/8"]}
+    async with Identity.serve() as identity:
+        config = rig.settings(identity, None, routes_file=written(tmp_path, {"routes": [route | only]}))
+        async with rig.running(config) as built:
+            for method in (b"GET", b"HEAD"):
+                head = request(b"/admin-service/x", User(identity, "FREE").bearer(), method=method)
+                assert (await refused(built, head, 403)).route == "admin"
+
+
+@pytest.mark.parametrize("names", [["reports", "reports"], ["service"], ["health"]])
+def test_a_name_is_one_routes(tmp_path: Path, names: list[str]) -> None:
+    """Networks and counts are kept by it: those of one route would be the other's."""
+    routes = [{"name": name, "pattern": f"/r{n}-service/**", "upstream": "saas"} for n, name in enumerate(names)]
+    with pytest.raises(CoffeeError, match=f"another route has the name `{names[0]}`"):
+        read_routes(written(tmp_path, {"routes": routes}))

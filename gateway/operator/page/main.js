@@ -124,7 +124,7 @@ login.addEventListener("submit", async (event) => {
   try { await api.signIn(login.elements.email.value, login.elements.password.value); login.elements.password.value = ""; await enter(); } catch (error) { signedOut(error.message); }
   button.disabled = false;
 });
-$("#leave").addEventListener("click", async () => { await api.signOut().catch(() => {}); signedOut(""); });
+$("#leave").addEventListener("click", async () => { let failed = ""; await api.signOut().catch((error) => { failed = `This session has not been ended: ${error.message}`; }); signedOut(failed); });
 const theme = (name) => { document.documentElement.dataset.theme = name; };
 theme(localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
 $("#theme").addEventListener("click", () => { const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark"; theme(next); localStorage.setItem("theme", next); });

@@ -207,3 +207,12 @@ def test_the_lines_of_one_request_take_the_room_of_no_others() -> None:
     for number in range(10):
         read_request_head(through_a_gateway(number), lines, 100, 10, memory)
     assert len(lines.known) == 2 + 2 * 2  # of the two requests that came before the beginning was known
+
+
+def test_a_header_that_ends_like_authorization_is_no_token() -> None:
+    memory = RequestMemory(10)
+    for number in range(5):
+        lines = b"Xuthorization: Bearer %d\r\nhost: a\r\nAuthorization: Bearer real\r\n\r\n" % number
+        head = read_request_head(b"GET / HTTP/1.1\r\n" + lines, HeaderLines(4), 100, 100, memory)
+        assert [value for name, value in head.headers if name == b"authorization"] == [b"Bearer real"]
+        assert memory.framed(lines) is None

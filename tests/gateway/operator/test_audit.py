@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
+import httpx2
 import pytest
 
 from coffee_core.domain.errors import UnavailableError
+from gateway.operator.app import make_app
 from gateway.operator.audit import AuditLog
 
 WHO = {"uid": "1", "account": "1", "peer": "127.0.0.1", "requestId": "r"}
@@ -53,3 +56,19 @@ async def test_what_cannot_be_noted_is_not_done(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="nothing is done"):
         await audit.act(WHO, "session.end", "abc", work)
     assert done == []
+
+
+async def test_what_the_log_could_not_say_in_whole_is_not_asked(tmp_path: Path) -> None:
+    """Blanks before an address would hide whose sessions were looked at."""
+
+    class Nobody:
+        async def ask(self, *_: object) -> tuple[int, bytes]:
+            raise AssertionError("identity was asked")
+
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    app = make_app(cast("Any", None), audit, cast("Any", Nobody()), cast("Any", None))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://gateway") as client:
+        sought = await client.get("/_gateway/api/sessions", params={"email": " " * 120 + "victim@example.com"})
+        ended = await client.delete("/_gateway/api/sessions", params={"userId": "\N{SUPERSCRIPT TWO}"})
+    assert (sought.status_code, ended.status_code) == (400, 400)
+    assert audit.latest() == []

@@ -7,8 +7,11 @@ from typing import cast
 
 import pytest
 
+from coffee_core.cache.announce import invalidate
+from coffee_core.cache.redis_client import open_redis
+from coffee_core.testing.cache import until
 from gateway.build import BuiltVerdict
-from gateway.verdict.decision import Decision, Forward
+from gateway.verdict.decision import Decision, Forward, Refused
 from gateway.verdict.pending import Pending
 from tests.gateway.verdict.rig import TARGET, Identity, User, decide, forwarded, request
 
@@ -78,3 +81,47 @@ async def test_a_fault_of_ours_is_told_to_who_waits_and_the_next_request_goes_on
         with pytest.raises(RuntimeError, match="a fault"):
             await begun(verdict, user)
     assert isinstance(await decide(verdict, request(TARGET, other.bearer())), Forward)
+
+
+async def test_a_logout_counts_for_a_request_that_waits_for_its_plan(
+    verdict: BuiltVerdict, identity: Identity, redis_url: str
+) -> None:
+    user = User(identity)
+    head = request(TARGET, user.bearer())
+    await forwarded(verdict, head)
+    redis = open_redis(redis_url, timeout=5, max_connections=1)
+    verdict.plans.forget(f"plan:{user.partner}")
+    await redis.delete(f"plan:{user.partner}")
+    identity.open.clear()
+    waiting = asyncio.ensure_future(decide(verdict, head))
+    await until(lambda: f"plan:{user.partner}" in verdict.plans._flights)
+    del identity.sessions[user.sid]
+    await invalidate(redis, f"session:{user.sid}")
+    await until(lambda: verdict.sessions.peek(f"session:{user.sid}") is None)
+    identity.open.set()
+    decision = await waiting
+    await redis.aclose()
+    assert isinstance(decision, Refused)
+    assert decision.status == 401
+
+
+async def test_a_smaller_plan_counts_for_a_request_that_waits_for_its_session(
+    verdict: BuiltVerdict, identity: Identity, redis_url: str
+) -> None:
+    user = User(identity)
+    head = request(TARGET, user.bearer())
+    await forwarded(verdict, head)
+    redis = open_redis(redis_url, timeout=5, max_connections=1)
+    verdict.sessions.forget(f"session:{user.sid}")
+    await redis.delete(f"session:{user.sid}")
+    identity.open.clear()
+    waiting = asyncio.ensure_future(decide(verdict, head))
+    await until(lambda: f"session:{user.sid}" in verdict.sessions._flights)
+    identity.plans[user.partner] = {"type": "FREE", "until": None}
+    await invalidate(redis, f"plan:{user.partner}")
+    await until(lambda: verdict.plans.peek(f"plan:{user.partner}") is None)
+    identity.open.set()
+    decision = await waiting
+    await redis.aclose()
+    assert isinstance(decision, Forward)
+    assert decision.passage.plan == b"FREE"

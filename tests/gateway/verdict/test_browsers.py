@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.build import BuiltVerdict
+from gateway.verdict.cookies import SessionCookie
+from gateway.verdict.cors import Cors
 from gateway.verdict.decision import Answered
 from tests.gateway.verdict.rig import TARGET, Identity, User, decide, forwarded, refused, request
 
@@ -110,3 +112,28 @@ async def test_a_sign_in_provider_says_who_has_logged_out_and_no_page_does(verdi
     passed = await forwarded(verdict, request(target, form, method=b"POST"))
     assert passed.passage.upstream == "identity"
     await refused(verdict, request(target, form, FOREIGN, method=b"POST"), 403)
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        [b"coffee_session=; coffee_session=T"],
+        [b"coffee_session=T; coffee_session="],
+        [b"coffee_session=T", b"coffee_session=other"],
+    ],
+)
+def test_two_session_cookies_are_none(cookies: list[bytes]) -> None:
+    """A page of a sister domain may set one: identity would not know whose session it is to end."""
+    assert SessionCookie("coffee_session").token(cookies) == b""
+    assert SessionCookie("coffee_session").token([b"coffee_session=T; a=b", b'coffee_session="T"']) == b"T"
+
+
+def test_a_page_without_tls_is_not_ours_where_we_have_it() -> None:
+    cors = Cors((), 60)
+    for origin, secure, forged in (
+        (b"https://api.example.com", True, False),
+        (b"http://api.example.com", True, True),
+        (b"http://api.example.com", False, False),
+        (b"https://api.example.com", False, False),  # TLS ends before us
+    ):
+        assert cors.forgery(b"POST", {b"origin": origin}, b"api.example.com", secure=secure) is forged

@@ -59,6 +59,7 @@ def test_a_subscriber_of_ipv6_is_a_network_of_64_bits() -> None:
     assert subscriber("2001:db8:1:2::1") == subscriber("2001:db8:1:2:ffff::9")
     assert subscriber("2001:db8:1:2::1") != subscriber("2001:db8:1:3::1")
     assert subscriber("192.0.2.1") == "192.0.2.1"
+    assert subscriber("::ffff:192.0.2.1") == "192.0.2.1", "as a socket for both spells it"
     assert subscriber("::rubbish") == "::rubbish"
 
 

@@ -295,12 +295,12 @@ async def test_an_address_is_counted_as_whose_it_is(
         assert sum(repeated) > 100
 
 
-async def test_a_name_that_two_routes_have_is_no_way_from_one_to_the_other(identity: Identity, tmp_path: Path) -> None:
+async def test_routes_of_one_upstream_keep_what_is_their_own(identity: Identity, tmp_path: Path) -> None:
     file = tmp_path / "routes.json"
     named = [
-        {"name": "auth", "pattern": "/report-service/api/open", "upstream": "saas", "access": "public", "timeout": 1},
-        {"name": "twice", "pattern": "/report-service/api/a", "upstream": "saas", "timeout": 2},
-        {"name": "twice", "pattern": "/report-service/api/b", "upstream": "saas", "timeout": 3},
+        {"name": "open", "pattern": "/report-service/api/open", "upstream": "saas", "access": "public", "timeout": 1},
+        {"name": "a", "pattern": "/report-service/api/a", "upstream": "saas", "timeout": 2},
+        {"name": "b", "pattern": "/report-service/api/b", "upstream": "saas", "timeout": 3},
     ]
     file.write_text(json.dumps({"routes": named}))
     async with running(rig.settings(identity, None, routes_file=file)) as built:

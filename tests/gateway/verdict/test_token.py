@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from coffee_core.domain.secrets import weak_secret
 from gateway.build import BuiltVerdict
 from gateway.verdict.decision import Forward
+from gateway.verdict.jwks import _keys
 from tests.gateway.verdict import rig
 from tests.gateway.verdict.rig import SECRET, TARGET, Identity, User, decide, forwarded, refused, request
 
@@ -205,3 +206,15 @@ async def test_without_any_keys_the_answer_is_503_and_not_401() -> None:
 )
 def test_a_weak_secret_is_told_from_a_good_one(secret: str, weak: bool) -> None:
     assert weak_secret(secret) is weak
+
+
+async def test_an_end_beyond_all_numbers_is_no_end(verdict: BuiltVerdict, identity: Identity) -> None:
+    await refused(verdict, request(TARGET, User(identity).bearer(exp=10**400)), 401)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"kty": ["RSA"]}, {"kty": "RSA", "alg": ["RS256"]}, {"kty": "RSA", "alg": "none"}, {"kty": "EC", "crv": 1}]
+)
+def test_one_odd_key_spoils_no_other(odd: dict[str, object]) -> None:
+    good = jwk(RSA, "good", "RS256")
+    assert list(_keys({"keys": [{**good, "kid": "odd", **odd}, good]})) == ["good"]

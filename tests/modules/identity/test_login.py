@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 
 import pytest
 
 from coffee_core.domain.errors import InputError, LimitError, UnauthenticatedError
 from coffee_core.stores.postgres.store import PostgresStore
+from modules.identity.sessions import Client, ProviderLogin
 from tests.modules.identity.rig import OPERATOR, PASSWORD, Service, claims_of, settings_for
 
 
@@ -151,3 +153,27 @@ async def test_a_success_forgets_the_failures_of_its_account(either: Service) ->
             with pytest.raises(UnauthenticatedError):
                 await service.login(person, f"wrong {attempt}")
         await service.login(person)
+
+
+@pytest.mark.parametrize("shown", ["ceo@straße.example", "ceo@stra\u200dsse.example", "\u017faas@strasse.example"])
+async def test_an_address_that_a_provider_proves_is_taken_letter_by_letter(service: Service, shown: str) -> None:
+    """Those look like his, or fold to his, and are somebody else's: another domain, or another mailbox."""
+    account, domain = await service.account(await service.partner()), f"x{secrets.token_hex(4)}.example"
+    for email in (f"ceo@strasse{domain}", f"saas@strasse{domain}"):
+        user = {"accountId": account, "email": email, "name": "x", "password": PASSWORD}
+        await service.data("users_create", user, by=OPERATOR)
+    proved = ProviderLogin("https://idp.example", "1", None)
+    with pytest.raises(UnauthenticatedError):
+        await service.auth.login_as(shown.replace(".example", domain), Client("", ""), proved)
+    assert (await service.auth.login_as(f"CEO@strasse{domain}", Client("", ""), proved)).access_token
+
+
+async def test_which_of_two_session_cookies_is_meant_nobody_can_say(service: Service) -> None:
+    """As the gateway reads them."""
+    person = await service.person()
+    token = (await service.login(person))["accessToken"]
+    for cookie in (f"coffee_session=; coffee_session={token}", f"coffee_session={token}; coffee_session=x"):
+        with pytest.raises(UnauthenticatedError):
+            await service.answer("auth_logout", headers={"cookie": cookie})
+    cookie = f"a=b,coffee_session=x; coffee_session={token}"
+    assert (await service.answer("auth_logout", headers={"cookie": cookie})).status < 300
