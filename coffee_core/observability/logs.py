@@ -14,6 +14,8 @@ from coffee_core.observability.settings import ObservabilitySettings
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; the rest came with `extra=`."""
+TALKATIVE: Final = ("httpx", "httpx2")
+"""Loggers of libraries that write each request of theirs with its query: session ids and addresses of people."""
 
 
 class RequestFilter(logging.Filter):
@@ -79,6 +81,8 @@ def configure_logging(settings: ObservabilitySettings, stream: TextIO | None = N
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.log_level)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _camel(name: str) -> str:

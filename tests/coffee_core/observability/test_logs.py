@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
+import subprocess
+import sys
 import threading
 
 import msgspec
@@ -116,3 +118,19 @@ def test_nothing_is_kept_where_no_log_is_wanted() -> None:
         lines.add(Line(number))
     lines.close()
     assert lines.dropped == 0
+
+
+def test_requests_of_our_own_are_not_written_with_their_queries() -> None:
+    """Whatever level is asked for: they name sessions and people."""
+    script = (
+        "import httpx2, logging, os\n"
+        "from coffee_core.observability.logs import configure_logging\n"
+        "from coffee_core.observability.settings import ObservabilitySettings\n"
+        "configure_logging(ObservabilitySettings(log_level='DEBUG'))\n"
+        "answer = httpx2.MockTransport(lambda request: httpx2.Response(200))\n"
+        "httpx2.Client(transport=answer).get('http://identity/verify?sid=a-session')\n"
+        "logging.getLogger('coffee').info('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert '"message":"done"' in done.stderr
+    assert "a-session" not in done.stderr
