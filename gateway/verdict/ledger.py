@@ -139,5 +139,7 @@ class RedisLedger:
 
     async def absent(self) -> None:
         """Say that it is not any more: the others may keep what it might have kept. Who cannot say it is missed after
-        `PRESENT_FOR`."""
-        await self._scripts.run(LEFT_SCRIPT, (PROCESSES,), self._name)
+        `PRESENT_FOR`, and so is who counts in a cluster: its client may have to learn the servers anew for this last
+        word, and what the time-out cuts off there stays open."""
+        if self._parts == 1:
+            await self._scripts.run(LEFT_SCRIPT, (PROCESSES,), self._name)
