@@ -51,6 +51,7 @@ class AccessLog:
         self._every = round(1 / settings.sample) if settings.sample else 0
         self._turn = 0
         self._all = settings.enabled and self._every == 1
+        """Every line is kept: nothing has to be asked."""
         self._known_ms: dict[int, bytes] = {}
         self._kept_of = b"" if self._every == 1 else b',"sample":%.6g' % settings.sample
         self._lines: list[bytes] = []
@@ -135,7 +136,7 @@ class AccessLog:
         """What a line says of how many there are like it; `None`: this one is not among those that are kept."""
         if not self._enabled:
             return None
-        if self._every == 1 or status >= 400 or ending != b"complete" or seconds > self._settings.slow:
+        if status >= 400 or ending != b"complete" or seconds > self._settings.slow:
             return b""
         self._turn += 1
         if self._turn != self._every:

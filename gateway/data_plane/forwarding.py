@@ -67,7 +67,7 @@ class Forwarding(Struct, eq=False):
             framing = b"transfer-encoding: chunked\r\n" if head.chunked else b"content-length: %d\r\n" % head.length
             if head.expects_continue:
                 framing += b"expect: 100-continue\r\n"
-        elif method != b"GET" and method in _SAYS_ZERO:
+        elif method in _SAYS_ZERO:
             framing = b"content-length: 0\r\n"
         if method == b"HEAD":
             self.head_request = True

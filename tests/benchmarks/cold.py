@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple, cast
 
 import uvloop
@@ -31,6 +29,7 @@ from gateway.data_plane.targets import Target
 from gateway.data_plane.upstream_side import UpstreamConnection
 from gateway.main import COLLECT
 from gateway.settings import GatewaySettings
+from tests.benchmarks.counting import counted_calls
 from tests.benchmarks.forwarding import ANSWER, Wire
 from tests.benchmarks.gateway import fill
 
@@ -123,18 +122,8 @@ class Bench:
 
     async def count(self, lines: Sequence[bytes]) -> Cost:
         """The calls of one of them."""
-        counted = {"call": 0, "c_call": 0}
-
-        def profile(_: FrameType, event: str, __: object) -> None:
-            if event in counted:
-                counted[event] += 1
-
-        before = sys.getprofile()
-        sys.setprofile(profile)
-        try:
+        with counted_calls() as counted:
             await self.ask(lines)
-        finally:
-            sys.setprofile(before)
         return Cost(counted["call"] / len(lines), counted["c_call"] / len(lines))
 
     async def _one_client(self, client: Any, wire: Awaited, lines: Sequence[bytes]) -> None:

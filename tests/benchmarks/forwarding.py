@@ -7,10 +7,8 @@ what is counted is the data plane's own work.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple, cast
 
 import uvloop
@@ -25,6 +23,7 @@ from gateway.data_plane.settings import AccessLogSettings, DataPlaneSettings
 from gateway.data_plane.targets import Target
 from gateway.data_plane.upstream_side import UpstreamConnection
 from gateway.verdict.decision import Forward, Passage, RequestHead
+from tests.benchmarks.counting import counted_calls
 from tests.support.memory_transport import MemoryTransport
 
 REQUESTS = 200
@@ -122,18 +121,8 @@ async def measure(log: Path, targets: int = 1, **more: Any) -> Cost:
     bench.wire.written = 0
     bench.forward(REQUESTS)
     written, bench.wire.written = bench.wire.written, 0
-    counted = {"call": 0, "c_call": 0}
-
-    def profile(_: FrameType, event: str, __: object) -> None:
-        if event in counted:
-            counted[event] += 1
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
+    with counted_calls() as counted:
         bench.forward(REQUESTS)
-    finally:
-        sys.setprofile(before)
     assert bench.wire.written == written, "every request was answered"
     rounds = []
     for _ in range(20):

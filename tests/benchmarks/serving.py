@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple, cast
 from uuid import UUID
 
@@ -27,6 +25,7 @@ from coffee_core.messaging.settings import MessagingSettings
 from coffee_core.persistence.pool import Connection as PoolConnection
 from coffee_core.wire.server import HandlerConnection, HandlerFront
 from coffee_core.wire.settings import WireSettings
+from tests.benchmarks.counting import counted_calls
 from tests.benchmarks.module import questions
 from tests.benchmarks.peers.product import KINDS, build
 from tests.support.memory_transport import MemoryTransport
@@ -150,18 +149,8 @@ class Bench:
         """Counts first, then times: the best of so many rounds."""
         await self.serve(REQUESTS)
         assert self.wire.last.startswith(b"HTTP/1.1 20"), self.wire.last
-        counted = {"call": 0, "c_call": 0}
-
-        def profile(_: FrameType, event: str, __: object) -> None:
-            if event in counted:
-                counted[event] += 1
-
-        before = sys.getprofile()
-        sys.setprofile(profile)
-        try:
+        with counted_calls() as counted:
             await self.serve(REQUESTS)
-        finally:
-            sys.setprofile(before)
         gc.collect()
         gc.freeze()
         best = float("inf")

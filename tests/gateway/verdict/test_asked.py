@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 
 from coffee_core.cache.announce import invalidate
-from coffee_core.cache.redis_client import open_redis
+from coffee_core.cache.redis_client import AnyRedis, open_redis
+from coffee_core.cache.two_tier import TwoTierCache
 from coffee_core.testing.cache import until
 from gateway.build import BuiltVerdict
-from gateway.verdict.decision import Decision, Forward, Refused
+from gateway.verdict.decision import Decision, Forward, Refused, RequestHead
 from gateway.verdict.pending import Pending
 from tests.gateway.verdict.rig import TARGET, Identity, User, decide, forwarded, request
 
@@ -83,45 +86,54 @@ async def test_a_fault_of_ours_is_told_to_who_waits_and_the_next_request_goes_on
     assert isinstance(await decide(verdict, request(TARGET, other.bearer())), Forward)
 
 
-async def test_a_logout_counts_for_a_request_that_waits_for_its_plan(
-    verdict: BuiltVerdict, identity: Identity, redis_url: str
-) -> None:
-    user = User(identity)
-    head = request(TARGET, user.bearer())
+@asynccontextmanager
+async def waiting_for(
+    missing: TwoTierCache[Any], key: str, verdict: BuiltVerdict, identity: Identity, head: RequestHead, redis: AnyRedis
+) -> AsyncIterator[asyncio.Future[Decision]]:
+    """A request of somebody known, that waits for what one cache has lost; identity answers at the end of the block."""
     await forwarded(verdict, head)
-    redis = open_redis(redis_url, timeout=5, max_connections=1)
-    verdict.plans.forget(f"plan:{user.partner}")
-    await redis.delete(f"plan:{user.partner}")
+    missing.forget(key)
+    await redis.delete(key)
     identity.open.clear()
     waiting = asyncio.ensure_future(decide(verdict, head))
-    await until(lambda: f"plan:{user.partner}" in verdict.plans._flights)
-    del identity.sessions[user.sid]
-    await invalidate(redis, f"session:{user.sid}")
-    await until(lambda: verdict.sessions.peek(f"session:{user.sid}") is None)
-    identity.open.set()
-    decision = await waiting
-    await redis.aclose()
+    await until(lambda: key in missing._flights)
+    try:
+        yield waiting
+    finally:
+        identity.open.set()
+    await waiting
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[AnyRedis]:
+    client = open_redis(redis_url, timeout=5, max_connections=2)
+    yield client
+    await client.aclose()
+
+
+async def test_a_logout_counts_for_a_request_that_waits_for_its_plan(
+    verdict: BuiltVerdict, identity: Identity, redis: AnyRedis
+) -> None:
+    user = User(identity)
+    session, plan, head = f"session:{user.sid}", f"plan:{user.partner}", request(TARGET, user.bearer())
+    async with waiting_for(verdict.plans, plan, verdict, identity, head, redis) as waiting:
+        del identity.sessions[user.sid]
+        await invalidate(redis, session)
+        await until(lambda: verdict.sessions.peek(session) is None)
+    decision = waiting.result()
     assert isinstance(decision, Refused)
     assert decision.status == 401
 
 
 async def test_a_smaller_plan_counts_for_a_request_that_waits_for_its_session(
-    verdict: BuiltVerdict, identity: Identity, redis_url: str
+    verdict: BuiltVerdict, identity: Identity, redis: AnyRedis
 ) -> None:
     user = User(identity)
-    head = request(TARGET, user.bearer())
-    await forwarded(verdict, head)
-    redis = open_redis(redis_url, timeout=5, max_connections=1)
-    verdict.sessions.forget(f"session:{user.sid}")
-    await redis.delete(f"session:{user.sid}")
-    identity.open.clear()
-    waiting = asyncio.ensure_future(decide(verdict, head))
-    await until(lambda: f"session:{user.sid}" in verdict.sessions._flights)
-    identity.plans[user.partner] = {"type": "FREE", "until": None}
-    await invalidate(redis, f"plan:{user.partner}")
-    await until(lambda: verdict.plans.peek(f"plan:{user.partner}") is None)
-    identity.open.set()
-    decision = await waiting
-    await redis.aclose()
+    session, plan, head = f"session:{user.sid}", f"plan:{user.partner}", request(TARGET, user.bearer())
+    async with waiting_for(verdict.sessions, session, verdict, identity, head, redis) as waiting:
+        identity.plans[user.partner] = {"type": "FREE", "until": None}
+        await invalidate(redis, plan)
+        await until(lambda: verdict.plans.peek(plan) is None)
+    decision = waiting.result()
     assert isinstance(decision, Forward)
     assert decision.passage.plan == b"FREE"
