@@ -26,7 +26,6 @@ from gateway.data_plane.cache_rules import (
     varies_by,
 )
 from gateway.data_plane.forwarding import Forwarding
-from gateway.data_plane.upstream_side import UpstreamConnection
 from gateway.verdict.decision import Forward
 
 AGE: Final = frozenset((b"age",))
@@ -45,7 +44,6 @@ _MOST_APART: Final = 4096
 class Waiting:
     """In a client's hand instead of a `Forwarding`: its answer is on its way to somebody else."""
 
-    connection: UpstreamConnection | None = None
     request_complete = True
     sent_at = 0.0
     answered_at = 0.0
@@ -67,6 +65,12 @@ class Waiting:
     def abandon(self) -> None:
         """The client has gone."""
         self.flight.waiting.pop(self, None)
+
+    def client_full(self) -> None:
+        """Of what came before: nothing comes yet."""
+
+    def client_free(self) -> None:
+        """Nothing was held up."""
 
     def sweep(self, now: float) -> None:
         """The one who asked has time-outs."""
@@ -249,6 +253,13 @@ class CachedForwarding(Forwarding, kw_only=True):
             self._end_flight()
         super().upstream_fails(detail)
 
+    def client_full(self) -> None:
+        """Of `Forwarding`. Those who may wait for the answer must not wait for its client to read: until it proves too
+        long to be shared it comes as fast as it is sent, and what that client has not read waits here, as a kept answer
+        would."""
+        if self._flight is None:
+            super().client_full()
+
     def abandon(self) -> None:
         """Of `Forwarding`: somebody else of those who wait has to ask."""
         self._entry = None
@@ -286,6 +297,8 @@ class CachedForwarding(Forwarding, kw_only=True):
         self._entry = None
         self._pieces = []
         flight, self._flight = self._flight, None
+        if not self.client.writable:
+            self.client_full()
         self._asking.caching.end(flight, None)
 
     def _end_flight(self) -> None:

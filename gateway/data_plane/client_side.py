@@ -193,13 +193,13 @@ class GatewayConnection(HandlerConnection):
 
     def writing_paused(self) -> None:
         """Of the wire."""
-        if self.forwarding is not None and self.forwarding.connection is not None:
-            self.forwarding.connection.pause()
+        if self.forwarding is not None:
+            self.forwarding.client_full()
 
     def writing_resumed(self) -> None:
         """Of the wire."""
-        if self.forwarding is not None and self.forwarding.connection is not None:
-            self.forwarding.connection.resume()
+        if self.forwarding is not None:
+            self.forwarding.client_free()
         super().writing_resumed()
 
     def sweep(self, now: float) -> None:

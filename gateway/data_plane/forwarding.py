@@ -134,6 +134,16 @@ class Forwarding(Struct, eq=False):
         if self._probe:
             self._upstream.breaker.probe_left()
 
+    def client_full(self) -> None:
+        """The client reads slower than its answer comes."""
+        if self.connection is not None:
+            self.connection.pause()
+
+    def client_free(self) -> None:
+        """It has caught up."""
+        if self.connection is not None:
+            self.connection.resume()
+
     def tunnel_received(self, data: bytes) -> None:
         """The client's bytes of another protocol."""
         if self.connection is not None:

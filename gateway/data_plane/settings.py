@@ -212,7 +212,8 @@ class DataPlaneSettings(BaseSettings):
     """Of all kept answers, per process; those used least recently go first."""
 
     cache_answer_bytes: Positive = 1024 * 1024
-    """A longer answer is neither kept nor shared."""
+    """A longer answer is neither kept nor shared. Of a shared one as much waits in memory for a client that reads
+    slowly: those who wait for the same answer do not wait for him."""
 
     upgrades: frozenset[str] = frozenset({"websocket"})
     """Protocols that a connection may be upgraded to. Another upgrade is ignored, `h2c` above all: it would carry
