@@ -50,5 +50,8 @@ class RestSettings(BaseSettings):
     """How long an import may take, in place of a request's usual deadline; a shorter `x-request-timeout` holds."""
     imports_max: int = Field(default=2, ge=1)
     """Imports that one resource runs at a time in one process; each holds a database connection until its end."""
+    imports_per_partner_max: int = Field(default=1, ge=1)
+    """How many of them may be one partner's; fewer than `imports_max`, and no partner can take all. The platform's own
+    operators may, where the setting above lets them."""
     cursor_key: SecretStr = Field(default=SecretStr(""), validation_alias="COFFEE_CURSOR_KEY")
     """Signs cursors, so that a caller cannot make one up; the same in every process."""

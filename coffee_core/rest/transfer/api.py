@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, cast
 import orjson
 
 from coffee_core.domain.context import current
-from coffee_core.domain.errors import FieldError, InputError, MediaTypeError, UnavailableError
+from coffee_core.domain.errors import FieldError, InputError, MediaTypeError
 from coffee_core.domain.ids import EntityT, EntryT, IdT
 from coffee_core.persistence.unit_of_work import current_work
 from coffee_core.rest import parameters
@@ -21,6 +21,7 @@ from coffee_core.rest.transfer.decode import known_encoding
 from coffee_core.rest.transfer.export import Exporter, ExportFormat, primed
 from coffee_core.rest.transfer.importer import Format, Importer, ImportOptions
 from coffee_core.rest.transfer.mapping import find_mapping
+from coffee_core.rest.transfer.places import Places
 from coffee_core.rest.transfer.results import encode
 from coffee_core.rest.transfer.upsert import Upserter
 from coffee_core.wire.message import Request, Response
@@ -59,7 +60,7 @@ class TransferApi(Generic[EntryT, EntityT, IdT]):
         )
         self._exporter = Exporter(api.manager, api.settings.export_group_rows)
         self._importer = Importer(api.manager, tuple(key), api.settings) if key else None
-        self._importing = 0
+        self._places = Places(api.settings)
 
     async def bulk(self, request: Request) -> Response:
         """POST /bulk."""
@@ -96,16 +97,12 @@ class TransferApi(Generic[EntryT, EntityT, IdT]):
         self.api.may_write()
         assert self._importer is not None  # without a natural key there is no such route
         options = self._import_options(request)
-        if self._importing >= self.settings.imports_max:
-            raise UnavailableError("as many imports run as may at one time", retry_after=10)
-        if TIMEOUT not in request.headers:
-            context = current()
-            context.deadline = max(context.deadline, asyncio.get_running_loop().time() + self.settings.import_seconds)
-        self._importing += 1
-        try:
+        context = current()
+        with self._places.one(context):
+            if TIMEOUT not in request.headers:
+                longest = asyncio.get_running_loop().time() + self.settings.import_seconds
+                context.deadline = max(context.deadline, longest)
             report = await self._importer.run(request.body.chunks(self.settings.import_bytes_max), options)
-        finally:
-            self._importing -= 1
         answer = report.answer()
         message = f"{answer.refused} of {answer.rows} were refused" if answer.refused else ""
         return _answer(orjson.dumps([answer.model_dump(by_alias=True, mode="json")]), 1, message)

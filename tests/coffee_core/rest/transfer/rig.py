@@ -159,6 +159,9 @@ async def city_api(
     url: str,
     kind: type[Manager[CityEntry, CityEntity, int]] = Manager,
     dao: type[Dao[CityEntity, int]] = Dao,
+    *,
+    rest: RestSettings = SETTINGS,
+    partners_write: bool | None = None,
 ) -> AsyncIterator[Caller]:
     connection = await asyncpg.connect(url)
     try:
@@ -168,8 +171,8 @@ async def city_api(
     store = PostgresStore(DatabaseSettings(url=SecretStr(url), stream_batch=3))
     await store.open()
     try:
-        container = Container(store=store, events=NoEvents(), rest=SETTINGS)
-        options = ApiOptions(natural_key=("code",), mappings=(CENSUS,))
+        container = Container(store=store, events=NoEvents(), rest=rest)
+        options = ApiOptions(natural_key=("code",), mappings=(CENSUS,), partners_write=partners_write)
         made = dao(
             CityEntity, CityEntity.id, container.store.provider(CityEntity, CityEntity.id), gates=gates_of(CityEntry)
         )

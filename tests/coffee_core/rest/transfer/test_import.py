@@ -13,7 +13,6 @@ from coffee_core.domain.errors import (
     MediaTypeError,
     PlanError,
     TooLargeError,
-    UnavailableError,
 )
 from coffee_core.domain.plan import Plan
 from coffee_core.persistence.unit_of_work import acting_as
@@ -258,28 +257,6 @@ async def test_an_import_has_more_time_than_other_requests_unless_its_caller_say
         async with acting_as(context):
             await city.api.transfer.import_(request)
         assert (context.deadline > loop.time() + 60) is longer
-
-
-async def test_no_more_imports_run_at_a_time_than_there_may(city: Caller) -> None:
-    """The two that wait for their bodies hold a place each; the third is told when to come again."""
-    gate = asyncio.Event()
-
-    class Slow(BufferedBody):
-        async def chunks(self, limit: int) -> AsyncIterator[bytes]:
-            await gate.wait()
-            yield HEAD
-
-    async def one(body: BufferedBody) -> None:
-        async with acting_as(RequestContext(request_id="t", partner_id=0, plan=Plan.PAID)):
-            await city.api.transfer.import_(Request("POST", "/import", b"", {}, body))
-
-    running = [asyncio.create_task(one(Slow())) for _ in range(2)]
-    await asyncio.sleep(0)
-    with pytest.raises(UnavailableError):
-        await one(BufferedBody(HEAD))
-    gate.set()
-    await asyncio.gather(*running)
-    await one(BufferedBody(HEAD))
 
 
 @pytest.mark.parametrize("format", ["csv", "ndjson"])
