@@ -19,7 +19,7 @@ from starlette.routing import Route
 from coffee_core.cache.stats import BUCKETS
 from coffee_core.domain.errors import InputError, UnavailableError
 from gateway.data_plane.metrics import BOUNDS
-from gateway.operator.audit import AuditLog
+from gateway.operator.audit import AuditLog, who
 from gateway.operator.figures import KEPT, TICK, Figures
 from gateway.operator.rotation import Rotation
 from gateway.operator.services import Services
@@ -164,12 +164,7 @@ def _json(value: object) -> Response:
 
 def _who(request: Request) -> dict[str, str]:
     client = request.client
-    return {
-        "uid": request.headers.get("x-bb-uid", ""),
-        "account": request.headers.get("x-bb-account-id", ""),
-        "peer": client.host if client else "",
-        "requestId": request.headers.get("x-bb-requestid", ""),
-    }
+    return who(lambda name: request.headers.get(name, ""), client.host if client else "")
 
 
 def _problem(request: Request, status: int, detail: str) -> Response:

@@ -24,6 +24,14 @@ TAIL_BYTES: Final = 256 * 1024
 SHOWN: Final = 200
 
 
+def who(header: Callable[[str], str], address: str) -> dict[str, str]:
+    """Who acts, as the log says it: of a request for the edge, whose headers the caller did not write. `peer` is who
+    opened the connection, if that is another: a balancer, most likely."""
+    said = {"uid": header("x-bb-uid"), "account": header("x-bb-account-id"), "address": address}
+    peer = header("x-bb-peer")
+    return {**said, **({"peer": peer} if peer else {}), "requestId": header("x-bb-requestid")}
+
+
 class AuditLog:
     """Appends to `path`; what it appends is in the process's log as well."""
 

@@ -11,7 +11,7 @@ from coffee_core.domain.errors import InputError, UnavailableError
 from coffee_core.wire.message import Request, Response
 from gateway.edge.health import Heartbeat
 from gateway.edge.problem import problem
-from gateway.operator.audit import AuditLog
+from gateway.operator.audit import AuditLog, who
 
 WANTED = "say `beat=true` or `beat=false`"
 
@@ -28,7 +28,7 @@ class Rotation:
         """In rotation."""
         return self._heartbeat.beating
 
-    async def turn(self, who: Mapping[str, str], beat: str | None) -> tuple[int, bytes]:
+    async def turn(self, by: Mapping[str, str], beat: str | None) -> tuple[int, bytes]:
         """`true` or `false`, for somebody: status and body. `InputError` for any other word, `UnavailableError` if it
         cannot be noted: then nothing changes."""
         if beat not in ("true", "false"):
@@ -38,19 +38,14 @@ class Rotation:
             self._heartbeat.beating = beat == "true"
             return 200, orjson.dumps({"beat": self._heartbeat.beating})
 
-        return await self._audit.act(who, "rotation.in" if beat == "true" else "rotation.out", "this gateway", work)
+        return await self._audit.act(by, "rotation.in" if beat == "true" else "rotation.out", "this gateway", work)
 
     async def put(self, request: Request) -> Response:
         """PUT /heartbeat/?beat=true|false: what a GET answers from now on."""
         (beat, *_) = parse_qs(request.query.decode("latin-1")).get("beat", [""])
-        who = {
-            "uid": request.headers.get(b"x-bb-uid", b"").decode("latin-1"),
-            "account": request.headers.get(b"x-bb-account-id", b"").decode("latin-1"),
-            "peer": request.client,
-            "requestId": request.headers.get(b"x-bb-requestid", b"").decode("latin-1"),
-        }
+        said = request.headers
         try:
-            await self.turn(who, beat)
+            await self.turn(who(lambda name: said.get(name.encode(), b"").decode("latin-1"), request.client), beat)
         except InputError as error:
             return problem(request, 400, error.detail)
         except UnavailableError as error:

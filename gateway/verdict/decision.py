@@ -98,6 +98,8 @@ class Local(Struct, frozen=True):
     """On operators' routes: the identity lines, as the upstream `identity` would get them."""
     plan: bytes = b""
     """The caller's, where a session was asked for and found."""
+    address: str = ""
+    """On operators' routes: the caller's, as trusted proxies tell it."""
 
 
 Decision: TypeAlias = Refused | Answered | Forward | Local

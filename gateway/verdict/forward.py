@@ -60,7 +60,7 @@ class Forwarder:
     ) -> Local:
         """For an operator at one of the gateway's own routes."""
         built = self._build(x, record, session, plan, grant)
-        return Local(x.request_id, x.route.name, built.lines)
+        return Local(x.request_id, x.route.name, built.lines, address=x.address)
 
     def _build(
         self,

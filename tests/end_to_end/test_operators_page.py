@@ -128,7 +128,7 @@ async def test_an_operator_sees_what_happens_and_ends_a_session(tmp_path: Path, 
     lines = [json.loads(line) for line in (tmp_path / "data" / "logs" / "audit.jsonl").read_text().splitlines()]
     ended = [line for line in lines if line["act"] == "session.end"]
     assert [line["outcome"] for line in ended[:2]] == ["begun", "done"]
-    assert {"time", "id", "uid", "peer", "requestId", "target"} <= ended[0].keys()
+    assert {"time", "id", "uid", "address", "requestId", "target"} <= ended[0].keys()
     assert said == []
 
 

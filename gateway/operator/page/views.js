@@ -169,6 +169,6 @@ export function actRows(found) {
   return found.map((act) => {
     const kind = act.outcome === "done" ? "ok" : act.outcome === "begun" ? "refused" : "failed";
     return el("div", { class: "act" }, el("i", { class: kind }), el("time", { datetime: act.time }, new Date(act.time).toLocaleTimeString()),
-      el("div", {}, el("b", {}, act.act), " ", act.target, el("small", {}, `user ${act.uid} from ${act.peer} · ${day(Date.parse(act.time))} · request ${act.requestId}`)), el("span", { class: `chip ${kind}` }, act.outcome));
+      el("div", {}, el("b", {}, act.act), " ", act.target, el("small", {}, `user ${act.uid} from ${act.address ?? act.peer} · ${day(Date.parse(act.time))} · request ${act.requestId}`)), el("span", { class: `chip ${kind}` }, act.outcome));
   });
 }

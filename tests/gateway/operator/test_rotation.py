@@ -30,7 +30,7 @@ async def test_each_turn_is_in_the_audit_log_with_who_did_it(tmp_path: Path) -> 
     rotation = Rotation(Heartbeat(), audit)
     await rotation.put(asked(b"beat=false"))
     await rotation.put(asked(b"beat=true"))
-    noted = [(act["act"], act["uid"], act["peer"], act["outcome"]) for act in audit.latest()]
+    noted = [(act["act"], act["uid"], act["address"], act["outcome"]) for act in audit.latest()]
     assert noted == [("rotation.in", "7", "192.0.2.1", "done"), ("rotation.out", "7", "192.0.2.1", "done")]
 
 
