@@ -150,9 +150,8 @@ class Gateway:
         upstreams = settings.upstreams()
         audit = AuditLog(settings.audit_path or folder / "audit.jsonl")
         rotation = Rotation(heartbeat, audit)
-        forward_auth = ForwardAuth(
-            self._built.core, TrustedProxies(settings.forward_auth_from), settings.forward_auth_keep_seconds
-        )
+        askers = TrustedProxies(settings.forward_auth_from)
+        forward_auth = ForwardAuth(self._built.core, askers, settings.forward_auth_keep_seconds)
         edge = Edge(
             health=self._health,
             heartbeat=heartbeat,
@@ -178,6 +177,7 @@ class Gateway:
             proxied=TrustedProxies(settings.proxy_protocol_from),
             spans=make_spans(ObservabilitySettings()),
             forward_auth=forward_auth.answer,
+            streams_from=askers,
         )
         registry.register(Gauges(self._front))
 

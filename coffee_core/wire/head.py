@@ -143,6 +143,22 @@ def read_request_head(
     return head
 
 
+def known_request(
+    data: bytes, start: int, end: int, max_line: int, memory: RequestMemory
+) -> tuple[bytes, bytes, KnownHeaders] | None:
+    """Method, target in origin form, and headers, of a head that stands in these bytes of others, if its headers are
+    known as a whole. `None`: `read_request_head` knows more."""
+    line = _REQUEST_LINE(data, start)
+    if line is None:
+        return None
+    begins = line.end()
+    known = memory.known.get(data[begins:end])
+    if known is None or begins - start - 2 > max_line:
+        return None
+    method, target, minor = line.groups()
+    return (method, target, known) if minor == b"1" and target[0] == 0x2F and method in METHODS else None
+
+
 def _read_framing(head: RequestHead, special: dict[bytes, bytes], old: bool) -> None:
     head.http10 = old
     head.chunked, length = _framing(special, old, 400)

@@ -17,7 +17,9 @@ from gateway.data_plane.forward_auth import BEHIND, Allowed, NotAllowed, Said
 from gateway.data_plane.forwarding import Forwarding, clock
 from gateway.data_plane.local import for_the_edge
 from gateway.data_plane.own_answers import answered, own_problem, refused
+from gateway.data_plane.verdict_stream import UPGRADE, VerdictStream
 from gateway.verdict.decision import Answered, Decision, Forward, Local, Refused, RequestHead
+from gateway.verdict.headers import new_request_id
 from gateway.verdict.pending import Pending
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class GatewayConnection(HandlerConnection):
         super().__init__(front)
         self.gateway = front
         self.decision: Decision | None = None
-        self.forwarding: Forwarding | Waiting | None = None
+        self.forwarding: Forwarding | Waiting | VerdictStream | None = None
         self.began = 0.0
         self.status = 0
         self.sent = 0
@@ -128,11 +130,11 @@ class GatewayConnection(HandlerConnection):
         self.gateway.observe(self, self.status, CUT)
         self.cut()
 
-    def end_tunnel(self) -> None:
-        """The upstream has left it: the client gets what it said, and the end."""
+    def end_tunnel(self, *, linger: bool = False) -> None:
+        """The other end has left it: the client gets what it said, and the end. `linger`: as when closing."""
         self.forwarding = None
         self.gateway.observe(self, self.status, COMPLETE)
-        self.close()
+        self.close(linger=linger)
 
     def wait_for(self, waiting: Waiting) -> None:
         """Of the cache: an equal request is under way."""
@@ -343,7 +345,19 @@ class GatewayConnection(HandlerConnection):
     def _ask_for_proxy(self) -> None:
         """Most verdicts are known: they need no task."""
         assert self.gateway.forward_auth is not None
-        head = self.head
+        head, questions = self.head, self.gateway.questions
+        if (
+            head.upgrade
+            and head.upgrade.lower() == UPGRADE
+            and head.target == ASKED
+            and head.method == b"GET"
+            and questions is not None
+            and questions.may_open(self.peer, head)
+        ):
+            self.decision = Local(new_request_id(), VERDICT)
+            self.forwarding = stream = VerdictStream(self, questions)
+            stream.open()
+            return
         said = self.gateway.forward_auth(
             RequestHead(head.method, head.target, head.headers, self.peer, self.gateway.scheme, head.known)
         )

@@ -26,6 +26,7 @@ from gateway.data_plane.targets import Target
 from gateway.data_plane.tls import ServerTls
 from gateway.data_plane.trailers import Trailers
 from gateway.data_plane.upstreams import Upstreams
+from gateway.data_plane.verdict_stream import Questions
 from gateway.verdict.decision import Forward, RequestHead, Verdict
 from gateway.verdict.forwarding import TrustedProxies
 
@@ -51,6 +52,7 @@ class GatewayFront(HandlerFront):
         proxied: TrustedProxies | None = None,
         spans: Spans | None = None,
         forward_auth: Callable[[RequestHead], Said | Awaitable[Said]] | None = None,
+        streams_from: TrustedProxies | None = None,
         outbox: Outbox | None = None,
     ) -> None:
         super().__init__(edge, settings)
@@ -59,6 +61,8 @@ class GatewayFront(HandlerFront):
             self.heads = RequestMemory(settings.known_heads)
         self.forward_auth = forward_auth
         """Answers the route `verdict` instead of verdict and edge, at once if it can."""
+        self.questions = None if streams_from is None else Questions(self, streams_from)
+        """Of proxies that ask about many requests over one connection."""
         self.scheme = b"http" if tls is None else b"https"
         self.opening: set[asyncio.Task[None]] = set()
         """Connections that a handshake or a proxy's header keeps from being clients."""
@@ -74,6 +78,7 @@ class GatewayFront(HandlerFront):
         self._tls = tls
         self._proxied = proxied or TrustedProxies(())
         self.verdict = verdict
+        self.upgrades = upstream.upgrades
         self.upstreams = Upstreams(upstream, self, targets, outbox)
         self.groups = self.upstreams.groups
         self.log = log
@@ -94,6 +99,8 @@ class GatewayFront(HandlerFront):
     def swept(self, now: float) -> None:
         """Of the front: idle connections age, the log goes out, heads with tokens in them are forgotten."""
         super().swept(now)
+        if self.questions is not None:
+            self.questions.swept(now)
         self.upstreams.sweep(now)
         if self._tls is not None:
             self._tls.sweep(now)

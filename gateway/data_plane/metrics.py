@@ -44,6 +44,14 @@ class Metrics:
         series.seconds += seconds
         series.bytes += size
 
+    def observe_alike(self, route: str, plan: bytes, status: int, count: int, seconds: float) -> None:
+        """So many that have ended together and took so long in all, without a body."""
+        series = self.series.get((route, plan, status))
+        if series is None:
+            series = self.series[route, plan, status] = Series()
+        series.counts[bisect_left(BOUNDS, seconds / count)] += count
+        series.seconds += seconds
+
     def collect(self) -> Iterator[Metric]:
         """Of prometheus_client."""
         labels = ("route", "plan")

@@ -7,20 +7,47 @@ before.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from coffee_core.domain.errors import CoffeeError
 from coffee_core.observability.settings import ObservabilitySettings
-from gateway.verdict.decision import Forward
+from gateway.verdict.decision import Decision, Forward
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import TracerProvider
 
-    from gateway.data_plane.client_side import GatewayConnection
 
 NAME = b"\r\ntraceparent: "
 """A line of the head, and no part of another's value: a caller behind a trusted proxy writes the tracestate."""
+
+
+class Head(Protocol):
+    """What a request asks for."""
+
+    @property
+    def method(self) -> bytes:
+        """Of HTTP."""
+        ...
+
+    @property
+    def target(self) -> bytes:
+        """Path and query, as they came."""
+        ...
+
+
+class Recorded(Protocol):
+    """A request, and what was decided about it."""
+
+    @property
+    def head(self) -> Head:
+        """As it came."""
+        ...
+
+    @property
+    def decision(self) -> Decision | None:
+        """`None`: nothing is recorded."""
+        ...
 
 
 class Spans:
@@ -33,7 +60,7 @@ class Spans:
         self._trace = trace
         self._tracer = trace.get_tracer("coffee.gateway", tracer_provider=provider)
 
-    def record(self, client: GatewayConnection, status: int, seconds: float) -> None:
+    def record(self, client: Recorded, status: int, seconds: float) -> None:
         """One request that has ended, in the words of the semantic conventions of HTTP. The query is left out: it may
         carry secrets."""
         decision = client.decision

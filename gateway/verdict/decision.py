@@ -67,6 +67,8 @@ class Passage(Struct, eq=False):
     """Seconds from the end of the request to the head of its answer; 0: as the upstream's settings say."""
     logged: tuple[bytes, bytes] | None = None
     """What the access log makes of the fields above, once."""
+    told: tuple[bytes, bytes] | None = None
+    """What a proxy that asks is told of them."""
 
 
 class Forward(Struct, frozen=True, gc=False):

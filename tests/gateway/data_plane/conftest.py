@@ -16,13 +16,14 @@ from coffee_core.wire.listen import bind
 from coffee_core.wire.message import Request, Response
 from coffee_core.wire.settings import WireSettings
 from gateway.data_plane.access_log import AccessLog
+from gateway.data_plane.forward_auth import ForwardAuth
 from gateway.data_plane.front import GatewayFront
 from gateway.data_plane.metrics import Metrics
 from gateway.data_plane.pool import Pool
 from gateway.data_plane.settings import AccessLogSettings, DataPlaneSettings
 from gateway.data_plane.targets import Target
 from gateway.data_plane.tls import ServerTls
-from gateway.verdict.decision import Decision, Forward, Local, Passage, Refused, RequestHead
+from gateway.verdict.decision import Decision, Forward, Local, Passage, Refused, RequestHead, Verdict
 from gateway.verdict.forwarding import TrustedProxies
 from gateway.verdict.pending import Pending
 from tests.support.raw_http import RawClient, until
@@ -132,7 +133,8 @@ Start = Callable[..., Awaitable[Plane]]
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """`await start(script, wire={...}, **upstream_settings)`; sweeps are quick so that time-outs need not be long."""
+    """`await start(script, wire={...}, **upstream_settings)`; sweeps are quick so that time-outs need not be long.
+    `asked_from`: the network of the proxies that may ask for verdicts."""
     planes: list[Plane] = []
 
     async def begin(
@@ -143,13 +145,18 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         access_log: dict[str, Any] | None = None,
         tls: ServerTls | None = None,
         proxied: str = "",
+        asked_from: str = "",
+        verdict: Verdict | None = None,
+        unix: Path | None = None,
         **settings: Any,
     ) -> Plane:
         upstream = RawUpstream(script)
         await upstream.start()
         log = tmp_path / f"access-{len(planes)}.log"
+        verdict = verdict or PathVerdict()
+        askers = TrustedProxies([ip_network(asked_from)]) if asked_from else None
         front = GatewayFront(
-            PathVerdict(),
+            verdict,
             edge,
             {"up": targets or [Target("127.0.0.1", upstream.port)]},
             settings=WireSettings(
@@ -160,9 +167,11 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             metrics=Metrics(),
             tls=tls,
             proxied=TrustedProxies([ip_network(proxied)] if proxied else []),
+            forward_auth=ForwardAuth(verdict, askers, 2).answer if askers else None,
+            streams_from=askers,
         )
         (sock,) = bind()
-        await front.start([sock])
+        await front.start([sock] if unix is None else [sock, *bind(unix_path=str(unix))])
         planes.append(Plane(front, sock.getsockname()[1], upstream, log))
         return planes[-1]
 

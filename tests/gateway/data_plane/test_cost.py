@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import cold
+from tests.benchmarks import cold, verdicts
 from tests.benchmarks.forwarding import measure
 
 ALLOWED = 1.05
@@ -30,3 +30,10 @@ async def test_a_session_that_is_met_for_the_first_time_costs_no_more_calls_than
     assert first.builtins <= 169.0 * ALLOWED
     assert later.calls <= 46.4 * ALLOWED
     assert later.builtins <= 56.5 * ALLOWED
+
+
+async def test_a_proxys_question_costs_no_more_calls_than_it_did(tmp_path: Path, redis_url: str) -> None:
+    """About a caller who is known, among others in one read."""
+    cost = await verdicts.measure(redis_url, tmp_path / "log")
+    assert cost.calls <= 11.1 * ALLOWED
+    assert cost.builtins <= 30.3 * ALLOWED

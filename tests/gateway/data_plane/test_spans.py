@@ -11,6 +11,7 @@ from coffee_core.observability.settings import ObservabilitySettings
 from gateway.data_plane.spans import Spans, make_spans
 from gateway.verdict.decision import Forward, Passage
 from tests.gateway.data_plane.conftest import REQUEST_ID, Start
+from tests.support.verdict_proxy import HTTP, PEER, VerdictProxy, get
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -30,7 +31,7 @@ def test_a_span_is_a_child_of_what_the_upstream_was_told_and_has_no_query() -> N
     spans = Spans(provider)
     head = f"x-a: 1\r\ntraceparent: 00-{TRACE}-{PARENT}-00\r\ntracestate: a=traceparent: b\r\n".encode()
     decision = Forward(Passage("saas", "service", b"3", b"PAID", b"7"), b"/a", head, b"", REQUEST_ID)
-    spans.record(Client(b"/a?token=secret", decision), 503, 0.25)  # type: ignore[arg-type]
+    spans.record(Client(b"/a?token=secret", decision), 503, 0.25)
     (span,) = exporter.get_finished_spans()
     assert (span.name, span.kind, span.status.status_code) == ("GET service", SpanKind.SERVER, StatusCode.ERROR)
     assert span.context is not None
@@ -58,6 +59,26 @@ async def test_a_request_through_the_gateway_leaves_one(start: Start) -> None:
         (span.name, (span.attributes or {})["http.response.status_code"]) for span in exporter.get_finished_spans()
     ]
     assert names == [("GET everything", 200), ("GET refused", 401)]
+
+
+async def test_a_question_of_a_stream_leaves_one_whether_it_had_to_wait_or_not(start: Start) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    plane = await start(asked_from="127.0.0.0/8")
+    plane.front.spans = Spans(provider)
+    async with await VerdictProxy.open(await plane.client()) as proxy:
+        await proxy.ask_all([(get(b"/a?secret"), HTTP, PEER), (get(b"/no"), HTTP, PEER)])
+        plane.verdict.release.set()
+        for path in (b"/later/b?secret", b"/later/no"):
+            await proxy.ask(get(path))
+    found = [
+        (span.name, (span.attributes or {})["url.path"], (span.attributes or {})["http.response.status_code"])
+        for span in exporter.get_finished_spans()
+    ]
+    statuses = {"/a": 200, "/no": 401, "/later/b": 200, "/later/no": 401}
+    assert found == [("GET verdict", path, status) for path, status in statuses.items()]
+    ids = {(span.attributes or {})["coffee.request_id"] for span in exporter.get_finished_spans()}
+    assert ids == {REQUEST_ID.decode()}
 
 
 def test_off_there_is_no_tracer() -> None:
