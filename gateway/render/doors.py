@@ -48,6 +48,8 @@ class Doors:
     own: Sequence[str]
     """Paths that the gateway answers itself; a pattern ends in `/**`, `/*` or with the path."""
     aliases: Mapping[str, str]
+    processes: int
+    """Of the gateway."""
     session_cookie: str
     cors_origins: Sequence[str]
 
@@ -73,6 +75,7 @@ def doors(settings: GatewaySettings, *, listen: str, gateway: str | None = None)
         routes=[route for route in table.routes if route.upstream and route.access is not Access.CLOSED],
         own=[route.pattern for route in table.routes if not route.upstream and route.name not in NOT_OUTSIDE],
         aliases={name.decode(): real.decode() for name, real in table.aliases.items()},
+        processes=settings.workers,
         session_cookie=settings.session_cookie,
         cors_origins=settings.cors_origins,
     )

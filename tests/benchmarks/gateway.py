@@ -14,6 +14,7 @@ from pathlib import Path
 import jwt
 import redis.asyncio
 
+from gateway.render.programs import find_nginx, lua_of
 from tests.benchmarks.rounds import ROOT, Figures, Load, Peer, compare, free_port, pinned, table
 from tests.benchmarks.rounds import measure as by_python
 
@@ -112,15 +113,22 @@ def gateway_peer(environment: Mapping[str, str], workers: int = 1) -> Peer:
 
 
 def forward_auth_peers(environment: Mapping[str, str], folder: Path, program: str | None = None) -> list[Peer]:
-    """nginx before a gateway as shipped, and before one that leaves the core to nginx when both could run."""
+    """nginx before a gateway as shipped, and before one that leaves the core to nginx when both could run; by
+    `auth_request`, and by Lua if that nginx has it."""
     batch = {**environment, "COFFEE_GATEWAY_SCHEDULING": "batch"}
+    name = "nginx that asks coffee"
+    peers = [_forward_auth_peer(name, environment, folder / "normal", program, "--no-lua")]
+    if lua_of(program or find_nginx()) is None:
+        print("this nginx has no Lua: it asks by auth_request alone")
+        return [*peers, _forward_auth_peer(f"{name}, batch", batch, folder / "batch", program, "--no-lua")]
     return [
-        _forward_auth_peer("nginx that asks coffee", environment, folder / "normal", program),
-        _forward_auth_peer("nginx that asks coffee, batch", batch, folder / "batch", program),
+        *peers,
+        _forward_auth_peer(f"{name} by Lua", environment, folder / "lua", program, "--lua"),
+        _forward_auth_peer(f"{name} by Lua, batch", batch, folder / "lua-batch", program, "--lua"),
     ]
 
 
-def _forward_auth_peer(name: str, environment: Mapping[str, str], folder: Path, program: str | None) -> Peer:
+def _forward_auth_peer(name: str, environment: Mapping[str, str], folder: Path, program: str | None, way: str) -> Peer:
     """`coffee gateway nginx` before a gateway, with the configuration that it writes."""
     folder.mkdir()
     for each in (folder, folder.parent):
@@ -130,7 +138,7 @@ def _forward_auth_peer(name: str, environment: Mapping[str, str], folder: Path, 
     decides.port, port = free_port(), free_port()
     command = [
         sys.executable, "-m", "coffee_core.cli.main", "gateway", "nginx", "--listen", f"127.0.0.1:{port}",
-        "--folder", str(folder / "doors"), "--workers", "1", *(["--program", program] if program else []),
+        "--folder", str(folder / "doors"), "--workers", "1", way, *(["--program", program] if program else []),
     ]  # fmt: skip
     return Peer(name, command, decides.env, port=port, behind=decides)
 

@@ -138,12 +138,15 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
             go = [go_peer(options.go, upstream.port, redis.port, secret, workers)] if options.go else []
             return [*go, gateway_peer(environment, workers)]
 
-        rows.row("1 KB, 32 connections", small, ours(), connections=32)
-        rows.row("1 KB, 128 connections", small, ours(), connections=128)
-        title = "1 KB, 32 connections, two workers on two cores that carry the load as well"
-        rows.row(title, small, ours(2), connections=32, workers=2)
+        if options.only != "forward auth":
+            rows.row("1 KB, 32 connections", small, ours(), connections=32)
+            rows.row("1 KB, 128 connections", small, ours(), connections=128)
+            title = "1 KB, 32 connections, two workers on two cores that carry the load as well"
+            rows.row(title, small, ours(2), connections=32, workers=2)
         doors = forward_auth_peers(environment, folder, shutil.which("nginx"))
         rows.row("1 KB, 32 connections, forward auth", small, doors, connections=32)
+        if options.only:
+            return
         new = await fill(url, secret, range(SESSIONS, SESSIONS + NEW * (rounds + 1)))
         bounds["seconds"] = 1.0
         each_new = [REQUEST % line for line in new]
@@ -159,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--go", metavar="PROGRAM", help="a gateway in Go")
     parser.add_argument("--seconds", type=float, default=3.0, help="of one round (3)")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["forward auth"], help="this row alone")
     options = parser.parse_args(arguments)
     missing = [name for name in ("wrk", "nginx", "redis-server") if shutil.which(name) is None]
     if missing:

