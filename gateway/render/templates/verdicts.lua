@@ -148,9 +148,12 @@ local function run(premature, stream)
       stream.asleep = false
     end
     if stream.queued > 0 then
+      local before, still = stream.queued, 0  -- turns in which nothing came
       for _ = 1, min(stream.last, TURNS) do
         if not timer(0, turn, stream) then break end  -- nginx ends
         stream.turned:wait(1)
+        if stream.queued == before then still = still + 1 else before, still = stream.queued, 0 end
+        if still == 2 then break end
       end
       stream.last = stream.queued / 3
       local queue = stream.queue
