@@ -17,7 +17,7 @@ from gateway.data_plane.forward_auth import BEHIND, Allowed, NotAllowed, Said
 from gateway.data_plane.forwarding import Forwarding, clock
 from gateway.data_plane.local import for_the_edge
 from gateway.data_plane.own_answers import answered, own_problem, refused
-from gateway.data_plane.verdict_stream import UPGRADE, VerdictStream
+from gateway.data_plane.verdict_stream import ROUTE, UPGRADE, VerdictStream
 from gateway.verdict.decision import Answered, Decision, Forward, Local, Refused, RequestHead
 from gateway.verdict.headers import new_request_id
 from gateway.verdict.pending import Pending
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("gateway.data_plane")
 
-VERDICT: Final = "verdict"
-"""The route of forward auth."""
 ASKED: Final = BEHIND[:-1]
 """Its path."""
 
@@ -328,7 +326,7 @@ class GatewayConnection(HandlerConnection):
             super().request_received(self.head)
             for piece in early:
                 super().body_received(piece)
-        elif self.gateway.forward_auth is not None and self._route() == VERDICT:
+        elif self.gateway.forward_auth is not None and self._route() == ROUTE:
             self._ask_for_proxy()
         else:
             self.start(BufferedBody(b"".join(early)))
@@ -354,7 +352,7 @@ class GatewayConnection(HandlerConnection):
             and questions is not None
             and questions.may_open(self.peer, head)
         ):
-            self.decision = Local(new_request_id(), VERDICT)
+            self.decision = Local(new_request_id(), ROUTE)
             self.forwarding = stream = VerdictStream(self, questions)
             stream.open()
             return
@@ -367,7 +365,7 @@ class GatewayConnection(HandlerConnection):
             self._wait_for(said)
 
     def _say(self, said: Said) -> None:
-        self.decision = Local(said.request_id, VERDICT)
+        self.decision = Local(said.request_id, ROUTE)
         if isinstance(said, NotAllowed):
             self._answer_now(said.response)
         else:

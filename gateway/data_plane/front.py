@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
 
 from coffee_core.wire.connection import Connection
 from coffee_core.wire.front import Listener as AnyListener
@@ -26,12 +25,9 @@ from gateway.data_plane.targets import Target
 from gateway.data_plane.tls import ServerTls
 from gateway.data_plane.trailers import Trailers
 from gateway.data_plane.upstreams import Upstreams
-from gateway.data_plane.verdict_stream import Questions
+from gateway.data_plane.verdict_stream import BESIDE, Questions
 from gateway.verdict.decision import Forward, RequestHead, Verdict
 from gateway.verdict.forwarding import TrustedProxies
-
-BESIDE: Final = "127.0.0.1"
-"""The address of who connects to a socket file, for trust, limits and the log."""
 
 
 class GatewayFront(HandlerFront):

@@ -54,8 +54,9 @@ log: Final = logging.getLogger("gateway.data_plane")
 UPGRADE: Final = b"coffee-verdicts"
 """The protocol's name."""
 ROUTE: Final = "verdict"
+"""Of forward auth, in this way or another."""
 BESIDE: Final = "127.0.0.1"
-"""Of who came to the proxy by a socket file."""
+"""Of who came by a socket file, for trust, limits and the log."""
 PASSED_ON: Final = frozenset((b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"))
 """Headers of a request that a proxy has sent on."""
 SCHEMES: Final = (b"http", b"https")

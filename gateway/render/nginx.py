@@ -101,7 +101,7 @@ def _by_lua(doors: Doors) -> Mapping[str, str]:
             ip_address(address.strip("[]"))
         except ValueError:  # Lua would need a name server of its own
             raise CoffeeError(
-                f"--gateway: with Lua nginx finds it by its address alone, and {address} is a name"
+                f"--gateway: {address} is a name, and by Lua nginx finds it by its address alone; say that, or --no-lua"
             ) from None
     verdicts = filled(
         "verdicts.lua",
