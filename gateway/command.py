@@ -118,10 +118,10 @@ def nginx(
     ] = None,
 ) -> None:
     """Run nginx before a gateway that runs: SIGQUIT ends it when what is in hand is done, SIGTERM at once."""
-    from gateway.render.programs import find_nginx, lua_of
+    from gateway.render.programs import find_nginx
 
     nginx = program or find_nginx()
-    asks = _lua(nginx) if lua else None if lua is False else lua_of(nginx)
+    asks = asks_by(nginx, lua, at)
     folder = folder or Path(mkdtemp(prefix="coffee-nginx-"))  # it outlives this program, which becomes nginx
     (folder / "temp").mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # if root starts it, its workers are somebody else
@@ -133,6 +133,19 @@ def nginx(
     sys.stdout.write(f"nginx on http://{listen}, asking by {'auth_request' if asks is None else 'Lua'}\n")
     sys.stdout.flush()
     os.execv(nginx, [nginx, "-p", str(folder), "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off;"])  # noqa: S606
+
+
+def asks_by(nginx: str, lua: bool | None, at: str | None) -> Lua | None:
+    """How this nginx asks; `None`: by `auth_request`. If nobody has said, by Lua where it has that and can find the
+    gateway: by a name it cannot."""
+    from gateway.render.nginx import address_of
+    from gateway.render.programs import lua_of
+
+    if lua:
+        return _lua(nginx)
+    if lua is False or (at is not None and address_of(at) is None):
+        return None
+    return lua_of(nginx)
 
 
 def _lua(program: str | None) -> Lua:

@@ -93,16 +93,13 @@ def _by_auth_request(doors: Doors) -> Mapping[str, str]:
 
 
 def _by_lua(doors: Doors) -> Mapping[str, str]:
-    address, port = f"unix:{doors.socket}", "nil"
-    if not doors.socket:
-        address, _, port = doors.gateway.rpartition(":")
-        address = "127.0.0.1" if address == "localhost" else address
-        try:
-            ip_address(address.strip("[]"))
-        except ValueError:  # Lua would need a name server of its own
-            raise CoffeeError(
-                f"--gateway: {address} is a name, and by Lua nginx finds it by its address alone; say that, or --no-lua"
-            ) from None
+    found = (f"unix:{doors.socket}", "nil") if doors.socket else address_of(doors.gateway)
+    if found is None:
+        raise CoffeeError(
+            f"--gateway: {doors.gateway} has a name, and by Lua nginx finds it by its address alone: say that one, or "
+            "leave out --lua"
+        )
+    address, port = found
     verdicts = filled(
         "verdicts.lua",
         address=address,
@@ -117,6 +114,17 @@ def _by_lua(doors: Doors) -> Mapping[str, str]:
         verdicts=verdicts.rstrip("\n"),
         variables=lines(*[f'set ${name} "";' for name in said]),
     )
+
+
+def address_of(gateway: str) -> tuple[str, str] | None:
+    """Address and port of `host:port`, as Lua finds them; `None` for a name, as it has no name server."""
+    host, _, port = gateway.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return host, port
 
 
 def _upstream(name: str, targets: Sequence[Target], connections: int) -> str:

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from coffee_core.domain.errors import CoffeeError
-from gateway.command import app
+from gateway.command import app, asks_by
 from gateway.data_plane.settings import DataPlaneSettings
 from gateway.render import caddy, envoy, nginx, traefik
 from gateway.render.doors import Doors, doors, path_expression
@@ -132,10 +132,20 @@ def test_lua_needs_an_address_of_the_gateway_and_no_name() -> None:
             doors(a_valid_one(), listen="127.0.0.1:8080", gateway=name), DataPlaneSettings(), drain=1, lua=Lua()
         )
         assert f'local ADDRESS, PORT, OPENING = "{address}", {port},' in text
-    with pytest.raises(CoffeeError, match="gw is a name"):
+    with pytest.raises(CoffeeError, match="gw:8009 has a name"):
         nginx.render(
             doors(a_valid_one(), listen="127.0.0.1:8080", gateway="gw:8009"), DataPlaneSettings(), drain=1, lua=Lua()
         )
+
+
+def test_an_nginx_that_has_lua_asks_by_it_unless_it_is_told_not_to_or_could_not_find_the_gateway(
+    tmp_path: Path,
+) -> None:
+    able = _an_nginx(tmp_path, "--add-module=../ngx_lua-0.10.27")
+    assert [asks_by(able, None, at) for at in (None, "10.0.0.7:8009", "gw:8009")] == [Lua(), Lua(), None]
+    assert (asks_by(able, False, None), asks_by(able, True, "gw:8009")) == (None, Lua())
+    unable = _an_nginx(tmp_path, "--with-threads")
+    assert asks_by(unable, None, None) is None
 
 
 @pytest.mark.parametrize(("workers", "streams"), [(1, 1), (8, 8)])
