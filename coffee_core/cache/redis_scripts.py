@@ -102,6 +102,8 @@ class RedisScripts:
         wire only to a server that does not know it yet."""
         if time.monotonic() < self._paused_until:
             return DOWN
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(self._timeout), self._room:
                 try:
@@ -110,8 +112,11 @@ class RedisScripts:
                     reply = await self.redis.eval(script, len(keys), *keys, *args)
         except (RedisError, RedisClusterException, OSError, TimeoutError):
             self._failed()
-            return DOWN
-        self._failures = 0
+            reply = DOWN
+        else:
+            self._failures = 0
+        if task is not None and task.cancelling() > cancelled:
+            raise asyncio.CancelledError  # that the client's `asyncio.wait_for` lost: python/cpython#86296, until 3.12
         return reply
 
     async def _run(
