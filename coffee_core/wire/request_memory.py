@@ -22,7 +22,7 @@ _TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 """Characters of a token (RFC 6750, 2.1)."""
 
 
-class HeadFrame(Struct, eq=False):
+class HeadFrame(Struct, eq=False, gc=False):
     """What a block says whose token has been taken out. It is shared by all requests that have the same."""
 
     headers: Headers
@@ -35,7 +35,7 @@ class HeadFrame(Struct, eq=False):
     """As the one of `KnownHeaders`: it depends on the frame alone."""
 
 
-class KnownHeaders(Struct, eq=False):
+class KnownHeaders(Struct, eq=False, gc=False):
     """What one block says. It may be shared by all requests that carry it, so nothing of it may be changed.
 
     Nothing in it frames a body but a length, and nothing upgrades or closes the connection: other heads are read each

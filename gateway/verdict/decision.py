@@ -53,7 +53,7 @@ class Answered(NamedTuple):
     route: str
 
 
-class Passage(Struct, eq=False):
+class Passage(Struct, eq=False, gc=False):
     """Where a caller's requests by one route go, and on whose behalf: the same for many of them."""
 
     upstream: str

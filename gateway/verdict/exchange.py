@@ -38,7 +38,7 @@ class Exchange(Struct, gc=False):
     """Lines for the answer that the steps have gathered: rate limits and CORS."""
 
 
-class Built(Struct, frozen=True):
+class Built(Struct, frozen=True, gc=False):
     """The identity lines for one upstream, ready to send."""
 
     lines: bytes
@@ -55,7 +55,7 @@ WEIGHT = 3000
 """Bytes of a record with the statements for two upstreams, measured; the token comes on top."""
 
 
-class TokenRecord(Struct, eq=False):
+class TokenRecord(Struct, eq=False, gc=False):
     """A token whose signature was checked. It vouches for nothing by itself: session and plan are looked at anew for
     each request, at the price of two comparisons while the entries that it holds are fresh.
     """

@@ -45,7 +45,7 @@ CRLF: Final = b"\r\n"
 NOTHING: Final[dict[bytes, bytes]] = {}
 
 
-class ReadHead(Struct, eq=False):
+class ReadHead(Struct, eq=False, gc=False):
     """One request's headers, sorted. Requests with the same headers may share it: nobody changes it."""
 
     passing: bytes

@@ -23,7 +23,7 @@ from gateway.verdict.routes import Route
 from gateway.verdict.session import Session
 
 
-class Passed(Struct, frozen=True, eq=False):
+class Passed(Struct, frozen=True, eq=False, gc=False):
     """What let a request pass, and holds for the next one."""
 
     route: Route

@@ -32,6 +32,7 @@ from tests.benchmarks.rounds import Peer, free_port, pinned, spent, start, stop
 NEW = 24_000
 """Sessions of one round in which every request has another one: more than are asked for in it."""
 FIRST = "nginx, no auth"
+ROWS = ("32", "128", "two workers", "forward auth", "new sessions")
 REQUEST = (
     b"GET /content-service/api/content/7?q=1 HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench/1.0\r\n"
     b"Accept: application/json\r\nAccept-Encoding: gzip\r\nX-Request-Id: 0f8fad5b-d9cb-469f-a165-70867728950e\r\n%b\r\n"
@@ -138,19 +139,22 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
             go = [go_peer(options.go, upstream.port, redis.port, secret, workers)] if options.go else []
             return [*go, gateway_peer(environment, workers)]
 
-        if options.only != "forward auth":
+        wanted: Sequence[str] = [options.only] if options.only else ROWS
+        if "32" in wanted:
             rows.row("1 KB, 32 connections", small, ours(), connections=32)
+        if "128" in wanted:
             rows.row("1 KB, 128 connections", small, ours(), connections=128)
+        if "two workers" in wanted:
             title = "1 KB, 32 connections, two workers on two cores that carry the load as well"
             rows.row(title, small, ours(2), connections=32, workers=2)
-        doors = forward_auth_peers(environment, folder, shutil.which("nginx"))
-        rows.row("1 KB, 32 connections, forward auth", small, doors, connections=32)
-        if options.only:
-            return
-        new = await fill(url, secret, range(SESSIONS, SESSIONS + NEW * (rounds + 1)))
-        bounds["seconds"] = 1.0
-        each_new = [REQUEST % line for line in new]
-        rows.row("1 KB, 32 connections, every request a new session", each_new, ours(), connections=32, once=True)
+        if "forward auth" in wanted:
+            doors = forward_auth_peers(environment, folder, shutil.which("nginx"))
+            rows.row("1 KB, 32 connections, forward auth", small, doors, connections=32)
+        if "new sessions" in wanted:
+            new = await fill(url, secret, range(SESSIONS, SESSIONS + NEW * (rounds + 1)))
+            bounds["seconds"] = 1.0
+            each_new = [REQUEST % line for line in new]
+            rows.row("1 KB, 32 connections, every request a new session", each_new, ours(), connections=32, once=True)
     finally:
         stop(upstream)
         stop(redis)
@@ -162,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--go", metavar="PROGRAM", help="a gateway in Go")
     parser.add_argument("--seconds", type=float, default=3.0, help="of one round (3)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=["forward auth"], help="this row alone")
+    parser.add_argument("--only", choices=ROWS, help="this row alone")
     options = parser.parse_args(arguments)
     missing = [name for name in ("wrk", "nginx", "redis-server") if shutil.which(name) is None]
     if missing:
