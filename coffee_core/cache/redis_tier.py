@@ -21,9 +21,10 @@ from coffee_core.cache.claims import Claims
 from coffee_core.cache.lookups import Lookups
 from coffee_core.cache.redis_scripts import RedisScripts, Silence
 
+MARKED: Final = b"!"
+"""How all begins that is no value: no JSON text does."""
 CLAIM = b"!claim:"
 NEGATIVE = b"!none"
-"""No JSON text begins with `!`, so neither can be taken for a value."""
 
 FILL_SCRIPT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -74,8 +75,12 @@ class Asking(Protocol):
         """Seconds for which it claims the right to load what is not there."""
         ...
 
+    def found(self, raw: bytes) -> None:
+        """This is. One of the two is called, once; neither may raise."""
+        ...
+
     def heard(self, answer: Answer) -> None:
-        """Called once. It may not raise."""
+        """What there is to say otherwise."""
         ...
 
 
@@ -94,9 +99,11 @@ class RedisTier:
         self.scripts = scripts
         """For other scripts on the same server: what they learn of its silence, this learns too."""
         self._claims = Claims(scripts)
-        self._lookups = Lookups(scripts, self._looked) if scripts.single else None
-        """Mostly a value is there, and then nothing has to be claimed. On a cluster, where each key is asked by itself,
-        a claim is asked for at once: that is one trip for those that are not there."""
+        lookups = Lookups(scripts, self._looked) if scripts.single else None
+        self.ask: Callable[[Asking], None] = self._claim_at_once if lookups is None else lookups.ask
+        """Asks for the value, or the right to load it. Mostly a value is there, and then nothing has to be claimed. On
+        a cluster, where each key is asked by itself, a claim is asked for at once: that is one trip for those that are
+        not there."""
         self._self = b""
         self._numbers = itertools.count()
         """Together they are a claim that nobody else makes."""
@@ -106,16 +113,14 @@ class RedisTier:
         """Questions without an answer, ever."""
         return self.scripts.errors
 
-    def ask(self, asking: Asking) -> None:
-        """The value, or the right to load it."""
-        if self._lookups is None:
-            self._claim(asking.key, asking.claims_for, asking.heard)
-        else:
-            self._lookups.ask(asking)
+    def _claim_at_once(self, asking: Asking) -> None:
+        self._claim(asking.key, asking.claims_for, asking.heard)
 
     def _looked(self, asking: Asking, reply: bytes | Silence | None) -> None:
-        if reply is None:
-            self._claim(asking.key, asking.claims_for, asking.heard)
+        if isinstance(reply, bytes) and reply[:1] != MARKED:
+            asking.found(reply)
+        elif reply is None:
+            self._claim_at_once(asking)
         else:
             asking.heard(_answer(reply))
 
@@ -159,7 +164,7 @@ def _claimed(told: Callable[[Answer], None], token: bytes, reply: bytes | Silenc
 def _answer(reply: bytes | Silence) -> Answer:
     if isinstance(reply, Silence):
         return DOWN
-    if reply[:1] != b"!":
+    if reply[:1] != MARKED:
         return Answer(FOUND, reply)
     if reply == NEGATIVE:
         return ABSENT

@@ -67,6 +67,10 @@ class _Flight(Struct, Generic[V], eq=False):
     task: asyncio.Task[None] | None = None
     """From when Redis alone was not enough."""
 
+    def found(self, raw: bytes) -> None:
+        """Of `Asking`."""
+        self.cache.found(self, raw)
+
     def heard(self, answer: Answer) -> None:
         """Of `Asking`."""
         self.cache.heard(self, answer)
@@ -173,23 +177,39 @@ class TwoTierCache(Generic[V]):
         self.stats.drops += 1
         self.epoch += 1
 
+    def found(self, flight: _Flight[V], raw: bytes) -> None:
+        """Redis has this. Mostly it is all that is needed, and then no task is."""
+        try:
+            entry = self._read(flight, raw)
+        except Exception as error:  # noqa: BLE001 - a source that fails is told to who waits, not to the connection
+            self._land(flight, error)
+            return
+        if entry is None or not flight.valid:
+            self._go_on(flight, Answer(FOUND, raw), entry)
+            return
+        key = flight.key
+        self._keep(key, entry)
+        del self._flights[key]
+        for told in flight.waiting:
+            told(entry)
+
     def heard(self, flight: _Flight[V], answer: Answer) -> None:
-        """Redis's first answer. Mostly it is all that is needed, and then no task is."""
+        """Redis's first answer, where it is no value, or has been waited for."""
         if answer is DOWN and self._remote is not None:
             self.stats.remote_down += 1
         try:
             entry = self._by_remote(flight, answer)
-        except Exception as error:  # noqa: BLE001 - a source that fails is told to who waits, not to the connection
+        except Exception as error:  # noqa: BLE001 - as above
             self._land(flight, error)
             return
+        self._go_on(flight, answer, entry)
+
+    def _go_on(self, flight: _Flight[V], answer: Answer, entry: CachedEntry[V] | None) -> None:
         if entry is None:
             self._take_off(flight, self._fly(flight, answer))
         elif flight.valid:
-            key = flight.key
-            self._keep(key, entry)
-            del self._flights[key]
-            for told in flight.waiting:
-                told(entry)
+            self._keep(flight.key, entry)
+            self._land(flight, entry)
         else:
             self.stats.outrun += 1
             self._take_off(flight, self._fly(flight, None))
@@ -235,23 +255,26 @@ class TwoTierCache(Generic[V]):
         raise UnavailableError("this changes faster than it can be read; try again")
 
     def _by_remote(self, flight: _Flight[V], answer: Answer) -> CachedEntry[V] | None:
-        """What Redis knows, if that is enough: not what is unreadable or past its end."""
+        """What Redis knows, if that is enough."""
         if answer.state is FOUND:
-            raw = answer.raw
-            try:
-                value = self._source.decode(raw)
-            except ValueError:
-                self.stats.unreadable += 1
-                return None
-            left = self._left(value)
-            if left is not None and left <= 0:
-                return None
-            self.stats.remote_hits += 1
-            return self._entry(flight, value, left, len(raw), REDIS)
+            return self._read(flight, answer.raw)
         if answer.state is State.ABSENT:
             self.stats.remote_hits += 1
             return self._entry(flight, None, None, 0, REDIS)
         return None
+
+    def _read(self, flight: _Flight[V], raw: bytes) -> CachedEntry[V] | None:
+        """The value that Redis has, unless it is unreadable or past its end."""
+        try:
+            value = self._source.decode(raw)
+        except ValueError:
+            self.stats.unreadable += 1
+            return None
+        left = self._left(value)
+        if left is not None and left <= 0:
+            return None
+        self.stats.remote_hits += 1
+        return self._entry(flight, value, left, len(raw), REDIS)
 
     def _left(self, value: V) -> float | None:
         """Seconds until its own end, where it has one."""

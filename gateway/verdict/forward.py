@@ -32,7 +32,6 @@ class Forwarder:
         self._signer = parts.signer
         self._cookie = parts.cookie
         self._credentials_for = parts.credentials_for
-        self._now = time.monotonic
         self._nobody: dict[tuple[str, str, float], Passage] = {}
         """Of anonymous callers, by route."""
 
@@ -71,15 +70,17 @@ class Forwarder:
         grant: Grant,
     ) -> Built:
         """The gateway's own routes have no upstream: there the caller is named as to `identity`."""
-        upstream = x.route.upstream or "identity"
-        signer, claims = self._signer, record.claims
+        route, signer, claims, now = x.route, self._signer, record.claims, time.time()
+        upstream = route.upstream or "identity"
         end = NO_END if session.value is None else session.value.expires
         if grant.until is not None and grant.until < end:
             end = grant.until
-        seconds = min(signer.reuse, max(0.0, end - time.time()))
-        said = signer.lines(upstream, claims, grant.plan, until=end)
-        passage = _passage(x.route, claims.partner_id.encode(), PLANS[grant.plan], claims.uid.encode())
-        built = record.built[upstream] = Built(said, x.route, passage, session, plan, self._now() + seconds)
+        seconds = signer.reuse
+        if end < now + seconds:
+            seconds = end - now  # or less than none: then it is not used again
+        said = signer.lines(upstream, claims, grant.plan, now=now, until=end)
+        passage = _passage(route, claims.partner_id.encode(), PLANS[grant.plan], claims.uid.encode())
+        built = record.built[upstream] = Built(said, route, passage, session, plan, x.now + seconds)
         return built
 
     def anonymous(self, x: Exchange) -> Forward:
@@ -113,17 +114,13 @@ class Forwarder:
             if of.lines_peer != head.peer or not of.lines:
                 of.lines_peer, of.lines = head.peer, LINES % (head.peer.encode(), head.scheme, read.host)
             lines, trace = of.lines, b""
+        passing = read.passing
+        if read.cookies or x.route.upstream in self._credentials_for:
+            passing += self._credentials(x)
         read.traced = bool(trace)
-        read.start = b"".join((self._passing(x), said, lines, trace or NEW_TRACE))
+        read.start = b"".join((passing, said, lines, trace or NEW_TRACE))
         read.said = said if said or not (read.cookies or read.authorizations) else NEVER
         read.peer = head.peer
-
-    def _passing(self, x: Exchange) -> bytes:
-        """The caller's own lines."""
-        read = x.read
-        if read.cookies or (read.authorizations and x.route.upstream in self._credentials_for):
-            return read.passing + self._credentials(x)
-        return read.passing
 
     def _credentials(self, x: Exchange) -> bytes:
         """The lines of those that pass: cookies but for the session's; that one, and Authorization, for those upstreams

@@ -8,7 +8,6 @@ caller has neither the plain headers nor a statement.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -49,21 +48,21 @@ class StatementSigner:
         self._named: dict[str, bytes] = {}
         """Of each upstream: its audience, as JSON."""
 
-    def lines(self, upstream: str, claims: Claims, plan: Plan, *, until: float = float("inf")) -> bytes:
+    def lines(self, upstream: str, claims: Claims, plan: Plan, *, now: float, until: float = float("inf")) -> bytes:
         """The identity headers for this upstream, plain and signed; they are the only ones of their names.
 
-        The statement ends no later than `until` (epoch seconds), the session's or the plan's end. It is a JWT, HS256
-        (RFC 7515), written by hand: every session that is met for the first time needs one. Ids have no characters that
-        JSON would escape (`Claims`).
+        The statement begins `now` and ends no later than `until`, the session's or the plan's end (epoch seconds). It
+        is a JWT, HS256 (RFC 7515), written by hand: every session that is met for the first time needs one. Ids have no
+        characters that JSON would escape (`Claims`).
         """
-        now = int(time.time())
-        end = now + self.lifetime
+        begin = int(now)
+        end = begin + self.lifetime
         if end > until:
-            end = max(until, now + 1)
+            end = max(until, begin + 1)
         uid, account, partner = claims.uid.encode(), claims.account_id.encode(), claims.partner_id.encode()
         named = PLANS[plan]
         aud = self._named.get(upstream) or self._name(upstream)
-        body = b"%b.%b" % (_HEADER, encoded(_SAID % (aud, now, end, partner, account, uid, named)))
+        body = b"%b.%b" % (_HEADER, encoded(_SAID % (aud, begin, end, partner, account, uid, named)))
         keyed = self._keyed.copy()
         keyed.update(body)
         return _LINES % (partner, account, uid, named, body, encoded(keyed.finalize()))

@@ -95,7 +95,8 @@ class Repeats:
         read, route, session, plan = x.read, x.route, record.session, record.plan
         if read.route is not route:
             read.route = route
-            read.passed = None
+            if read.passed is not None:
+                read.passed = None
             return
         if x.head.known is None or x.from_cookie or read.noted or session is None or plan is None:
             return
