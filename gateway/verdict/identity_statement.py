@@ -23,7 +23,8 @@ PLANS: Final = tuple(name.encode() for name in PLAN_NAMES)
 _LINES: Final = (
     b"x-bb-partner-id: %b\r\nx-bb-account-id: %b\r\nx-bb-uid: %b\r\nx-bb-plan-type: %b\r\nx-bb-identity: %b.%b\r\n"
 )
-_SAID: Final = b'{"aud":%b,"iat":%d,"exp":%d,"partnerId":"%b","userAccountId":"%b","uid":"%b","planType":"%b"}'
+_SAID: Final = b'{"aud":%b,%b,"partnerId":"%b","userAccountId":"%b","uid":"%b","planType":"%b"}'
+_TIMES: Final = b'"iat":%d,"exp":%d'
 _HEADER: Final = encoded(b'{"alg":"HS256","typ":"JWT"}')
 
 
@@ -40,6 +41,9 @@ class StatementSigner:
         self._audiences = dict(audiences or {})
         self.lifetime = lifetime
         self.reuse = reuse
+        self._second = 0
+        self._times = b""
+        """Of those that begin in that second and have their whole lifetime."""
 
     def replace_key(self, key: str) -> None:
         """From now on this one signs."""
@@ -56,13 +60,15 @@ class StatementSigner:
         characters that JSON would escape (`Claims`).
         """
         begin = int(now)
-        end = begin + self.lifetime
-        if end > until:
-            end = max(until, begin + 1)
+        if begin != self._second:
+            self._second, self._times = begin, _TIMES % (begin, begin + self.lifetime)
+        times = self._times
+        if begin + self.lifetime > until:
+            times = _TIMES % (begin, max(until, begin + 1))
         uid, account, partner = claims.uid.encode(), claims.account_id.encode(), claims.partner_id.encode()
         named = PLANS[plan]
         aud = self._named.get(upstream) or self._name(upstream)
-        body = b"%b.%b" % (_HEADER, encoded(_SAID % (aud, begin, end, partner, account, uid, named)))
+        body = b"%b.%b" % (_HEADER, encoded(_SAID % (aud, times, partner, account, uid, named)))
         keyed = self._keyed.copy()
         keyed.update(body)
         return _LINES % (partner, account, uid, named, body, encoded(keyed.finalize()))
