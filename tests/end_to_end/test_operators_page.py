@@ -114,7 +114,13 @@ async def test_an_operator_sees_what_happens_and_ends_a_session(tmp_path: Path, 
 
             await page.click("nav a[href='#acts']")
             await page.wait_for_selector(".act:has-text('session.end') .chip:text-is('done')")
+            await page.route("**/auth/logout", lambda route: route.abort())
             await page.click("#leave")
+            await page.wait_for_selector("#login .notice:has-text('This session has not been ended')")
+            await page.unroute("**/auth/logout")
+            await sign_in(page, "operator")
+            await page.click("#leave")
+            await page.wait_for_selector("#login .notice:text-is('')", state="attached")
             await page.wait_for_selector("#login:not([hidden])")
         async with a_page(platform.gateway, said, width=390, height=844, dark=True) as page:
             assert await page.evaluate("document.documentElement.dataset.theme") == "dark"

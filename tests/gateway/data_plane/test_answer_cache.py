@@ -316,6 +316,19 @@ async def test_a_failure_is_everybodys(start: Start) -> None:
     await plane.at_rest()
 
 
+async def test_who_asks_after_a_failure_does_not_share_it(start: Start) -> None:
+    async def script(visit: Visit, upstream: RawUpstream) -> None:
+        upstream.asked.append(await visit.request())
+        first = len(upstream.asked) == 1
+        visit.say(b"garbage\r\n\r\n" if first else b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    plane = await start(script, **route(coalesce=True))
+    async with await plane.client() as client:
+        client.send(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n" * 2)  # the second is read while the first is being failed
+        assert [(await client.answer()).status for _ in range(2)] == [502, 200]
+    await plane.at_rest()
+
+
 REQUEST = read_request_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", HeaderLines(10), max_line=100, max_headers=10)
 
 

@@ -76,6 +76,16 @@ async def test_a_caller_with_a_session_is_let_through_with_his_identity(
     assert said[b"cache-control"] == b"private, max-age=2"
 
 
+async def test_what_a_proxy_may_keep_says_all_headers_that_it_depends_on(built: tuple[BuiltVerdict, Identity]) -> None:
+    verdict, identity = built
+    bearer = dict([User(identity).bearer()])
+    for style in (NGINX, TRAEFIK):
+        said = dict((await ask(verdict, {style[0]: b"GET", style[1]: TARGET, **bearer})).headers)
+        assert said[b"cache-control"] == b"private, max-age=2"
+        varies = {name.strip().lower() for name in said[b"vary"].split(b",")}
+        assert varies >= {b"authorization", b"cookie", b"origin", *style}
+
+
 async def test_envoy_names_the_request_behind_the_prefix(built: tuple[BuiltVerdict, Identity]) -> None:
     verdict, identity = built
     bearer = dict([User(identity).bearer()])
