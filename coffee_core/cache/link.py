@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from coffee_core.cache.redis_client import open_server, server_urls
 from coffee_core.cache.stats import Lag
+from coffee_core.domain.tasks import end_tasks
 
 CHANNEL = "coffee:invalidate"
 MAX_KEY = 512
@@ -215,14 +216,6 @@ async def _pause(event: asyncio.Event, seconds: float) -> None:
 
 
 async def _end(task: asyncio.Task[None], seconds: float) -> None:
-    """Let it end by itself, for it has been told; then cancel it until it does.
-
-    A cancellation in the middle of a connect leaks its socket, and one that meets the end of a client library's own
-    wait may be swallowed.
-    """
+    """Let it end by itself, for it has been told; then cancel it. In the middle of a connect that leaks its socket."""
     await asyncio.wait((task,), timeout=seconds)
-    while not task.done():
-        task.cancel()
-        await asyncio.wait((task,), timeout=0.5)
-    if not task.cancelled():
-        task.exception()
+    await end_tasks(task)

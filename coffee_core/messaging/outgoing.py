@@ -8,6 +8,7 @@ import random
 from collections import deque
 
 from coffee_core.domain.errors import CoffeeError
+from coffee_core.domain.tasks import end_tasks
 from coffee_core.messaging.broker import Broker, StoresAtOnce
 from coffee_core.messaging.errors import BrokerUnavailableError
 from coffee_core.messaging.message import Message
@@ -95,9 +96,7 @@ class Outgoing:
                     await self._empty.wait()
         except TimeoutError:
             pass
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         self._tasks.clear()
         while self._waiting:
             self._lose(self._next(), "closing")

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from coffee_core.domain.errors import UnavailableError
+from coffee_core.domain.tasks import end_tasks
 from coffee_core.messaging.broker import Broker
 from coffee_core.messaging.inbox import PostgresInbox
 from coffee_core.messaging.job_table import JobTable
@@ -113,8 +114,7 @@ class Worker:
         relay, jobs, listeners = parts
         self.relay.stop()
         self.jobs.stop()
-        listeners.cancel()  # at an end already, unless the broker was never reached
-        await asyncio.gather(listeners, return_exceptions=True)
+        await end_tasks(listeners)  # at an end already, unless the broker was never reached
         seconds = self._settings.drain_seconds
         await asyncio.gather(self.listeners.stop(seconds), _end([relay, jobs], seconds))
 

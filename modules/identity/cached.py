@@ -18,6 +18,7 @@ from coffee_core.cache.announce import invalidate
 from coffee_core.cache.redis_tier import Answer, RedisTier, State
 from coffee_core.domain.context import OPERATOR_PARTNER
 from coffee_core.domain.search import CountMode, SearchQuery, path
+from coffee_core.domain.tasks import end_tasks
 from coffee_core.persistence.unit_of_work import begin_transaction
 from coffee_core.rest.dao import Dao
 from modules.identity.entity import InvalidationEntity, SessionEntity
@@ -108,8 +109,7 @@ class CachedFacts:
     async def close(self) -> None:
         """Stop trying again; what is stored stays for the next process."""
         if self._again is not None:
-            self._again.cancel()
-            await asyncio.gather(self._again, return_exceptions=True)
+            await end_tasks(self._again)
         if self._redis is not None:
             await self._redis.close()
 

@@ -107,7 +107,7 @@ class PullSubscription:
         self._room.release()
 
     async def _work(self, taken: Taken) -> None:
-        extender = asyncio.create_task(self._extend(taken))
+        extender = asyncio.create_task(self._extend(taken, asyncio.current_task()))
         try:
             outcome = await self._take(taken.arrived)
         except asyncio.CancelledError:
@@ -126,8 +126,8 @@ class PullSubscription:
         except Exception as error:  # noqa: BLE001  # the broker counts it as abandoned and delivers again
             log.warning("%s was not told an outcome, it delivers again: %s", self._name, error)
 
-    async def _extend(self, taken: Taken) -> None:
-        while True:
+    async def _extend(self, taken: Taken, work: asyncio.Task[None] | None) -> None:
+        while work is not None and not work.done():  # a cancellation alone may be lost in a client library
             await asyncio.sleep(self._extend_seconds)
             with contextlib.suppress(Exception):
                 await taken.extend()

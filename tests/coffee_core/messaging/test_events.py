@@ -17,7 +17,7 @@ from coffee_core.messaging.broker import Arrived, Done, Outcome
 from coffee_core.messaging.brokers.memory import MemoryBroker
 from coffee_core.messaging.errors import BrokerUnavailableError, MessageRefusedError
 from coffee_core.messaging.events import EventBus
-from coffee_core.messaging.message import ID, PARTNER
+from coffee_core.messaging.message import ID, PARTNER, Message
 from coffee_core.messaging.outbox import Outbox
 from coffee_core.messaging.settings import MessagingSettings
 from coffee_core.messaging.stats import MessagingStats
@@ -116,6 +116,23 @@ async def test_at_the_end_what_the_broker_does_not_take_in_time_is_counted_as_lo
     async with running(bus), acting_as(a_caller()):
         bus.raise_event(Happened(what="x"))
     assert stats.lost[Happened.topic, "closing"] == 1
+
+
+class Deaf(Distant):
+    """Goes on when it is cancelled, as a client library does whose answer comes at that moment."""
+
+    async def publish(self, message: Message) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await super().publish(message)
+
+
+async def test_the_end_comes_also_where_a_cancellation_is_lost() -> None:
+    broker = Deaf()
+    bus = EventBus(broker, settings=MessagingSettings(close_seconds=0.05, publishers=1))
+    async with asyncio.timeout(20), running(bus), acting_as(a_caller()):
+        bus.raise_event(Happened(what="x"))
+    assert len(broker.published) == 1
 
 
 @pytest.mark.parametrize(("error", "reason"), [(MessageRefusedError("no"), "refused"), (ValueError("?"), "failed")])

@@ -63,8 +63,20 @@ async def test_a_worker_waits_for_its_broker_and_is_ready_when_it_listens(pool: 
     await task
 
 
-async def test_a_worker_that_never_reached_its_broker_stops_when_it_is_told(pool: Pool) -> None:
-    broker = Absent()
+class Deaf(Absent):
+    """Takes being cancelled for an answer, as a client library does where both come at one moment."""
+
+    async def open(self) -> None:
+        self.asked += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise BrokerUnavailableError("not there") from None
+
+
+@pytest.mark.parametrize("kind", [Absent, Deaf])
+async def test_a_worker_that_never_reached_its_broker_stops_when_it_is_told(pool: Pool, kind: type[Absent]) -> None:
+    broker = kind()
     worker = Worker(pool, broker, outbox=QUICK)
     task = asyncio.create_task(worker.run())
     await until(lambda: broker.asked > 0)
