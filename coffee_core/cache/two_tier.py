@@ -187,11 +187,8 @@ class TwoTierCache(Generic[V]):
         if entry is None or not flight.valid:
             self._go_on(flight, Answer(FOUND, raw), entry)
             return
-        key = flight.key
-        self._keep(key, entry)
-        del self._flights[key]
-        for told in flight.waiting:
-            told(entry)
+        self._keep(flight.key, entry)
+        self._land(flight, entry)
 
     def heard(self, flight: _Flight[V], answer: Answer) -> None:
         """Redis's first answer, where it is no value, or has been waited for."""

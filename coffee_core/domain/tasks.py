@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 AGAIN_SECONDS = 0.5
+"""After so long without an end they are cancelled once more."""
 
 
 async def end_tasks(*tasks: asyncio.Task[None]) -> None:

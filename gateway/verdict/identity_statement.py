@@ -41,7 +41,7 @@ class StatementSigner:
         self._audiences = dict(audiences or {})
         self.lifetime = lifetime
         self.reuse = reuse
-        self._second = 0
+        self._second = -1
         self._times = b""
         """Of those that begin in that second and have their whole lifetime."""
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from coffee_core.domain.tasks import end_tasks
 from coffee_core.messaging.broker import Again, Arrived, Outcome, Take
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class PullSubscription:
         self._room.release()
 
     async def _work(self, taken: Taken) -> None:
-        extender = asyncio.create_task(self._extend(taken, asyncio.current_task()))
+        extender = asyncio.create_task(self._extend(taken))
         try:
             outcome = await self._take(taken.arrived)
         except asyncio.CancelledError:
@@ -117,7 +118,7 @@ class PullSubscription:
             log.exception("%s: a message was not handled; it will come again", self._name)
             outcome = Again(PAUSE)
         finally:
-            extender.cancel()
+            await end_tasks(extender)
         await self._settle(taken, outcome)
 
     async def _settle(self, taken: Taken, outcome: Outcome) -> None:
@@ -126,8 +127,8 @@ class PullSubscription:
         except Exception as error:  # noqa: BLE001  # the broker counts it as abandoned and delivers again
             log.warning("%s was not told an outcome, it delivers again: %s", self._name, error)
 
-    async def _extend(self, taken: Taken, work: asyncio.Task[None] | None) -> None:
-        while work is not None and not work.done():  # a cancellation alone may be lost in a client library
+    async def _extend(self, taken: Taken) -> None:
+        while True:
             await asyncio.sleep(self._extend_seconds)
             with contextlib.suppress(Exception):
                 await taken.extend()
